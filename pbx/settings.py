@@ -1,0 +1,134 @@
+"""The one settings file: everything comes from the environment.
+
+`./run` writes what it chose by itself (services, secrets, the simulator's address) to var/env; the
+environment wins over that file, so that every variable can be set by hand."""
+
+from pathlib import Path
+
+import environ
+from django.urls import reverse_lazy
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+VAR_DIR = Path(env("PATCHBAY_VAR_DIR", default=str(BASE_DIR / "var")))
+if (VAR_DIR / "env").is_file():
+    env.read_env(VAR_DIR / "env")
+
+DEBUG = env.bool("DEBUG", default=False)
+# An empty key is reported by pbx.checks with the fix; it is never replaced by a default.
+SECRET_KEY = env("SECRET_KEY", default="")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+if env.bool("BEHIND_HTTPS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+
+# --- the switch ------------------------------------------------------------------------------------
+SWITCH_NAME = env("SWITCH_NAME", default="switch-1")
+FS_HOST = env("FS_HOST", default="")
+FS_ESL_PORT = env.int("FS_ESL_PORT", default=8021)
+FS_ESL_PASSWORD = env("FS_ESL_PASSWORD", default="ClueCon")
+FS_CONF_DIR = env("FS_CONF_DIR", default="/etc/freeswitch")
+FS_DOMAIN = env("FS_DOMAIN", default="")
+FS_CDR_DIR = env("FS_CDR_DIR", default="")
+DEFAULT_CALLER_ID = env("DEFAULT_CALLER_ID", default="")
+DEFAULT_CALLER_NAME = env("DEFAULT_CALLER_NAME", default="")
+DEFAULT_REGION = env("DEFAULT_REGION", default="US")
+FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
+
+# --- engines ---------------------------------------------------------------------------------------
+# connect_timeout: a form that is saved while PostgreSQL is unreachable must answer, not hang.
+DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///patchbay")}
+DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, **DATABASES["default"].get("OPTIONS", {})}
+DATABASES["default"]["CONN_MAX_AGE"] = 0  # ASGI: a connection must not outlive its thread's request
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env("REDIS_URL", default="redis://localhost:6379/0")
+CELERY_BROKER_URL = f"redis+socket{REDIS_URL[4:]}" if REDIS_URL.startswith("unix://") else REDIS_URL
+# A nudge to a broker that is down fails at once: what must arrive is in PostgreSQL (the outbox).
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 0.5, "max_retries": 1}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = f"switch.{SWITCH_NAME}"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+
+# --- the site --------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "pbx.apps.PbxConfig",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "eslbridge.apps.EslBridgeConfig",
+    "agents.apps.AgentsConfig",
+    "routes.apps.RoutesConfig",
+    "calls.apps.CallsConfig",
+    "cdr.apps.CdrConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "pbx.urls"
+ASGI_APPLICATION = "pbx.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = reverse_lazy("admin:login")
+
+LANGUAGE_CODE = "en-us"
+USE_TZ = True
+TIME_ZONE = env("TIME_ZONE", default="UTC")
+
+STATIC_URL = "static/"
+STATIC_ROOT = env("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        name: {"level": env("LOG_LEVEL", default="INFO")}
+        for name in ("pbx", "agents", "routes", "calls", "cdr", "eslbridge")
+    },
+}
+
+from pbx.unfold import UNFOLD  # noqa: E402, F401 - the look is long and has its own file
