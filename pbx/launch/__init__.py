@@ -1,0 +1,1 @@
+"""What `./run` and `./test` do: environment, embedded engines, secrets, process table."""

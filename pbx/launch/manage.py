@@ -1,0 +1,84 @@
+"""manage.py's answer to what goes wrong around it: one line that says what to start or set."""
+
+import sys
+import warnings
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+
+
+def execute(arguments: list[str]) -> None:
+    """Runs the command as Django does. With --traceback errors are shown whole."""
+    from django.db import Error as DatabaseError
+    from kombu.exceptions import OperationalError as BrokerError
+    from redis.exceptions import ConnectionError as RedisError
+
+    # makemigrations works without a database; its warning about that is of no use here
+    warnings.filterwarnings("ignore", "Got an error checking a consistent migration history")
+    try:
+        execute_from_command_line(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except (ImproperlyConfigured, DatabaseError, BrokerError, RedisError, PermissionError) as error:
+        advice = _advice(error)
+        if "--traceback" in arguments or not advice:
+            raise
+        sys.exit(advice)
+
+
+def _advice(error: Exception) -> str:
+    """Returns the line for a person, or "" if this is a defect that needs its traceback."""
+    from django.db import OperationalError, ProgrammingError
+    from kombu.exceptions import OperationalError as BrokerError
+    from redis.exceptions import ConnectionError as RedisError
+
+    if isinstance(error, ImproperlyConfigured):
+        return f"A setting is wrong: {error}"
+    if isinstance(error, PermissionError):
+        place = error.filename
+        return f"Cannot use {place}: {error.strerror}. Be the user who runs Patchbay." if place else ""
+    if isinstance(error, OperationalError) and _has_no_answer(error):
+        return _start_or_set("PostgreSQL", _database_place(), "DATABASE_URL", _first_line(error))
+    if isinstance(error, ProgrammingError) and _sqlstate(error) == "42P01":  # undefined_table
+        return "The database has not all its tables yet: start ./run, or python manage.py migrate"
+    if isinstance(error, BrokerError | RedisError):
+        return _start_or_set("Redis", _redis_place(), "REDIS_URL", _first_line(error))
+    return ""
+
+
+def _start_or_set(engine: str, place: str, variable: str, words: str) -> str:
+    return f"{engine} does not answer{place}: start ./run in another terminal, or set {variable}. ({words})"
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def _has_no_answer(error: Exception) -> bool:
+    """True if no session came about. An error inside a session has a code of the server's."""
+    state = _sqlstate(error)
+    return state is None or state.startswith(("08", "28", "3D", "57P"))
+
+
+def _database_place() -> str:
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if not database["HOST"]:
+        return ""
+    return f" at {database['HOST']}{':' if database['PORT'] else ''}{database['PORT']}"
+
+
+def _redis_place() -> str:
+    from urllib.parse import urlsplit
+
+    from django.conf import settings
+
+    parts = urlsplit(settings.REDIS_URL)
+    return f" at {parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,116 @@
+"""What the processes of `./run` find in their environment: secrets, the switch, the engines' addresses.
+
+Secrets that `./run` made are in var/secrets.env and stay; var/env says where the running site's services are,
+for every `manage.py` beside it, and is removed when the site stops."""
+
+import base64
+import binascii
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from .bootstrap import Problem
+
+NAMES = (  # noqa: SIM905 - a list of fifteen lines reads worse
+    "DATABASE_URL REDIS_URL SECRET_KEY FIELD_ENCRYPTION_KEYS SWITCH_NAME FS_HOST FS_ESL_PORT FS_ESL_PASSWORD "
+    "FS_CONF_DIR FS_CDR_DIR FS_DOMAIN DEFAULT_CALLER_ID DEFAULT_CALLER_NAME DEFAULT_REGION TIME_ZONE"
+).split()
+GENERATED = {
+    "SECRET_KEY": lambda: secrets.token_urlsafe(48),
+    "FIELD_ENCRYPTION_KEYS": lambda: base64.urlsafe_b64encode(os.urandom(32)).decode(),
+    "ADMIN_PASSWORD": lambda: secrets.token_urlsafe(12),
+}
+HOW_TO_MAKE = {
+    "SECRET_KEY": "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+    "FIELD_ENCRYPTION_KEYS": "head -c 32 /dev/urandom | base64 | tr +/ -_",
+}
+
+
+def given(environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment without variables that are set to nothing: `FS_HOST= ./run` means unset."""
+    return {name: value for name, value in environ.items() if value or name not in NAMES}
+
+
+def require_keys(environ: Mapping[str, str]) -> None:
+    """Raises Problem if a database of the user's own would be opened with keys that only this folder has.
+
+    A key generated here would be lost with the folder, and with it every SIP password in that database."""
+    for name, how in HOW_TO_MAKE.items():
+        if "DATABASE_URL" in environ and name not in environ:
+            raise Problem(f"DATABASE_URL is set, so {name} must be set too, and kept. Make one with: {how}")
+    for key in filter(None, environ.get("FIELD_ENCRYPTION_KEYS", "").split(",")):
+        if not _is_fernet_key(key.strip()):
+            how = HOW_TO_MAKE["FIELD_ENCRYPTION_KEYS"]
+            raise Problem(
+                "FIELD_ENCRYPTION_KEYS holds something that is not a key (32 bytes in URL-safe base64; "
+                f"several keys are separated by commas). Make one with: {how}"
+            )
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, altchars=b"-_", validate=True)) == 32
+    except binascii.Error:
+        return False
+
+
+def own_secrets(var: Path, *, database_exists: bool, environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns the generated secrets, made on the first run.
+
+    Raises Problem if they are gone but their database is there: new keys could not read its passwords."""
+    path = var / "secrets.env"
+    names = ["ADMIN_PASSWORD"] if "DATABASE_URL" in environ else list(GENERATED)
+    kept = read(path)
+    missing = [name for name in names if name not in kept and name not in environ]
+    if missing and kept.keys().isdisjoint(names) and database_exists and "DATABASE_URL" not in environ:
+        raise Problem(
+            f"{path} is gone or empty, and the database in {var / 'postgres'} was made with the keys in it: "
+            f"put the file back, or start anew without that data (rm -r {var})."
+        )
+    if missing:
+        kept |= {name: GENERATED[name]() for name in missing}
+        write_private(path, kept, "Made by ./run. Without these keys the database's passwords are lost.")
+    return {name: kept[name] for name in names if name in kept}
+
+
+def simulated_switch(var: Path) -> dict[str, str]:
+    """Returns the switch's variables for the simulator that ./run starts: a free port, a new password."""
+    return {
+        "FS_HOST": "127.0.0.1",
+        "FS_ESL_PORT": str(_free_port()),
+        "FS_ESL_PASSWORD": secrets.token_urlsafe(18),
+        "FS_CONF_DIR": str(var / "switch" / "conf"),
+        "FS_CDR_DIR": str(var / "switch" / "cdr"),
+    }
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def read(path: Path) -> dict[str, str]:
+    """Returns the NAME=value lines of a file; nothing if there is no file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def write_private(path: Path, values: Mapping[str, str], about: str) -> None:
+    """Writes NAME=value lines, readable for this user only, whole or not at all."""
+    lines = [
+        f"# {about}",
+        *(f"{name}={value}" for name, value in sorted(values.items()) if "\n" not in value),
+    ]
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write("\n".join([f"# {about}", *lines, ""]))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
