@@ -1,0 +1,787 @@
+"""The Event Socket client: blocking, thread-safe, and always trying to be connected.
+
+Many threads share one `Client` and its one connection. Two threads belong to it: the reader keeps the
+connection and hands answers to whoever waits for them; the dispatcher calls `on_events`, `on_state` and
+`on_log`, one after another and in the order of the wire. A callback may use the client like anyone else.
+
+    with Client("127.0.0.1", password="ClueCon") as client:
+        client.connect()
+        print(client.api("status"))
+"""
+
+import logging
+import random
+import socket
+import struct
+import threading
+import time
+import uuid as uuids
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from .protocol import commands
+from .protocol.commands import Command, Execute, Format
+from .protocol.connection import Connection, Role, State
+from .protocol.errors import CommandFailed, ConnectionLost, ESLError, InvalidJSON, Timeout
+from .protocol.events import Event
+from .protocol.frames import MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply, is_error
+from .protocol.trace import described, masked
+from .protocol.wishes import EXECUTION_EVENTS, JOB_EVENTS, Wishes
+
+logger = logging.getLogger("eslbridge.client")
+trace = logging.getLogger("eslbridge.trace")
+
+FIRST_RETRY: Final = 0.5
+"""Seconds before the first new attempt; doubles with each failure."""
+LAST_RETRY: Final = 30.0
+"""Seconds between attempts at most: a switch that restarts is found again within this time."""
+JITTER: Final = 0.2
+"""The wait is up to this part shorter or longer, so that many clients do not come back in step."""
+SILENCE: Final = 60.0
+"""Seconds without a byte after which a connection that should bring heartbeats (every 20 s) is dead."""
+BATCH: Final = 500
+"""Events in one call of `on_events` at most."""
+QUEUE_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of events that wait for `on_events` before the client stops reading. The switch then keeps up to
+100,000 events for us and drops us after losing 500 more; that gap is announced as any other."""
+ANSWERING_FACTOR: Final = 4
+"""So many times `QUEUE_BYTES` may wait while somebody needs an answer, which only comes by reading on."""
+READ_BYTES: Final = 256 * 1024
+"""Bytes of one read: some thirty channel events."""
+KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+"""Finds a dead peer within a minute also when no event is subscribed (seconds, count, milliseconds)."""
+TICK: Final = 0.25
+"""Seconds between looks at the clock while nothing comes."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Logged in, with subscriptions, filters and log level made. Comes before this connection's events."""
+
+    gap: bool
+    """Events may have been missed: this is not the first connection."""
+    reply: str = ""
+    """The switch's answer to the login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """An attempt failed or the connection was lost."""
+
+    error: ESLError
+    retry_in: float
+    """Seconds until the next attempt."""
+
+
+_Item = Event | LogLine | Connected | Disconnected
+
+
+def _fresh(error: ESLError) -> ESLError:
+    """A copy for one waiter: an error that several threads raise would collect the tracebacks of all."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(error.__dict__)
+    copy.__cause__ = error.__cause__
+    return copy
+
+
+def _call(callback: Callable[[_T], None], argument: _T) -> None:
+    try:
+        callback(argument)
+    except Exception:
+        logger.exception("A callback failed: %r", callback)
+
+
+class _Answer:
+    """One answer for one thread. A lock is the cheapest thing that can be waited for with a limit."""
+
+    __slots__ = ("_error", "_ready", "_result")
+
+    def __init__(self) -> None:
+        self._ready = threading.Lock()
+        self._ready.acquire()
+        self._result: Any = None
+        self._error: ESLError | None = None
+
+    def set_result(self, result: Any, /) -> None:
+        self._result = result
+        self._ready.release()
+
+    def set_exception(self, exception: ESLError, /) -> None:
+        self._error = exception
+        self._ready.release()
+
+    def wait(self, deadline: float, what: str) -> Any:
+        """The answer. Raises what went wrong, or `Timeout` when `deadline` (monotonic) has passed."""
+        if not self._ready.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Timeout(f"no answer in time: {what}")
+        if self._error is not None:
+            raise _fresh(self._error)
+        return self._result
+
+
+class _Outcome:
+    """What `Job` and `Execution` share: completed once, by the reader; asked by any thread, and again."""
+
+    def __init__(self, what: str, timeout: float) -> None:
+        self._what = what
+        self._timeout = timeout
+        self._changed = threading.Condition(threading.Lock())
+        self._event: Event | None = None
+        self._error: ESLError | None = None
+        self._callbacks: list[Callable[[Any], None]] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self._event is not None or self._error is not None
+
+    def set_result(self, result: Event, /) -> None:
+        self._end(result, None)
+
+    def set_exception(self, exception: ESLError, /) -> None:
+        self._end(None, exception)
+
+    def _end(self, event: Event | None, error: ESLError | None) -> None:
+        with self._changed:
+            self._event, self._error = event, error
+            callbacks, self._callbacks = self._callbacks, []
+            self._changed.notify_all()
+        for callback in callbacks:
+            _call(callback, self)
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Calls `callback(self)` at the end, at once if that was before. It runs in the reader thread: it
+        must not wait for the switch, and take little time."""
+        with self._changed:
+            if not self.done:
+                self._callbacks.append(callback)
+                return
+        _call(callback, self)
+
+    def _wait(self, timeout: float | None) -> Event:
+        seconds = self._timeout if timeout is None else timeout
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.done, seconds):
+                raise Timeout(f"not done in {seconds:g} s: {self._what}")
+        if self._error is not None:
+            raise _fresh(self._error)
+        assert self._event is not None
+        return self._event
+
+
+class Job(_Outcome):
+    """A `bgapi` under way."""
+
+    def __init__(self, command: commands.BgApi, timeout: float) -> None:
+        super().__init__(command.summary, timeout)
+        self.uuid = command.job_uuid
+        """The Job-UUID of its BACKGROUND_JOB event."""
+
+    def result(self, timeout: float | None = None) -> str:
+        """The output, its last newline removed. Waits `timeout` seconds, the client's when None.
+
+        Raises `CommandFailed` with the switch's words, `ConnectionLost`, or `Timeout`; after a time-out the
+        job is still under way and can be asked again.
+        """
+        output = self._wait(timeout).body.removesuffix("\n")
+        if is_error(output):
+            raise CommandFailed(output, self._what)
+        return output
+
+
+class Execution(_Outcome):
+    """A dialplan application under way."""
+
+    def __init__(self, command: Execute, timeout: float) -> None:
+        super().__init__(f"{command.app} {command.arg}".rstrip(), timeout)
+        self.uuid = command.event_uuid
+        """The Application-UUID of its events."""
+
+    def result(self, timeout: float | None = None) -> Event:
+        """Its CHANNEL_EXECUTE_COMPLETE, with `Application-Response`. Waits and raises as `Job.result` does;
+        `CallEnded` when the channel hung up before the application ran."""
+        return self._wait(timeout)
+
+
+class _Dispatcher:
+    """Calls the callbacks from one thread, in order, from a queue that knows how many bytes it holds."""
+
+    def __init__(
+        self,
+        on_events: Callable[[list[Event]], None] | None,
+        on_state: Callable[[Connected | Disconnected], None] | None,
+        on_log: Callable[[LogLine], None] | None,
+    ) -> None:
+        self._on_events = on_events
+        self._on_state = on_state
+        self._on_log = on_log
+        self._queue: deque[tuple[list[_Item], int]] = deque()
+        self._changed = threading.Condition(threading.Lock())
+        self._stopped = False
+        self.size = 0
+        """Bytes of the events that wait or are being handled."""
+        self.thread = threading.Thread(target=self._run, name="esl-dispatcher", daemon=True)
+
+    def put(self, items: list[_Item]) -> None:
+        size = sum([len(item.raw) for item in items if isinstance(item, Event)])
+        with self._changed:
+            self._queue.append((items, size))
+            self.size += size
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._queue.clear()
+            self._changed.notify_all()
+
+    def wait_below(self, limit: int, seconds: float) -> None:
+        """Waits until less than `limit` bytes are held, at most so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.size < limit or self._stopped, seconds)
+
+    def _run(self) -> None:
+        while (taken := self._take()) is not None:
+            items, size = taken
+            self._deliver(items)
+            with self._changed:
+                self.size -= size
+                self._changed.notify_all()
+
+    def _take(self) -> tuple[list[_Item], int] | None:
+        """What waits, up to one batch."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stopped)
+            if self._stopped:
+                return None
+            items, size = self._queue.popleft()
+            while self._queue and len(items) + len(self._queue[0][0]) <= BATCH:
+                more, more_size = self._queue.popleft()
+                items += more
+                size += more_size
+            return items, size
+
+    def _deliver(self, items: list[_Item]) -> None:
+        events: list[Event] = []
+        for item in items:
+            if isinstance(item, Event):
+                events.append(item)
+                if len(events) == BATCH:
+                    events = self._deliver_events(events)
+                continue
+            events = self._deliver_events(events)
+            if isinstance(item, LogLine):
+                if self._on_log is not None:
+                    _call(self._on_log, item)
+            elif self._on_state is not None:
+                _call(self._on_state, item)
+        self._deliver_events(events)
+
+    def _deliver_events(self, events: list[Event]) -> list[Event]:
+        if events and self._on_events is not None and not self._stopped:
+            _call(self._on_events, events)
+        return []
+
+
+class _Session:
+    """One TCP connection and its protocol. Read by the reader; written by whoever holds the client's lock."""
+
+    def __init__(self, sock: socket.socket, max_frame: int, send_timeout: float) -> None:
+        self.connection = Connection(Role.INBOUND, max_body=max_frame)
+        self.ready = False
+        self.last_read = time.monotonic()
+        self.patience = 0.0
+        """Until then (monotonic) somebody waits for an answer, and silence means nothing."""
+        self._sock = sock
+        self._reason: ESLError | None = None
+        _tune(sock, send_timeout)
+
+    def write(self, data: bytes, deadline: float = 0.0) -> None:
+        """One write for whole commands. A peer that does not take them in time is lost."""
+        if trace.isEnabledFor(logging.DEBUG):
+            trace.debug("> %s", masked(data))
+        self.patience = max(self.patience, deadline)
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            lost = ConnectionLost(f"cannot write to the switch: {error.strerror or error}")
+            self.abort(lost)
+            raise lost from error
+
+    def read(self) -> list[Message]:
+        """What came; nothing when nothing came within a tick. At the end, `connection.error` is set."""
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            self.connection.fail(
+                self._reason or ConnectionLost(f"cannot read from the switch: {error.strerror}")
+            )
+            return []
+        self.last_read = time.monotonic()
+        if not data:
+            if self._reason is not None:
+                self.connection.fail(self._reason)
+            self.connection.receive_end()
+            return []
+        messages = self.connection.receive(data)
+        if trace.isEnabledFor(logging.DEBUG):
+            for message in messages:
+                trace.debug("< %s", described(message))
+        return messages
+
+    def abort(self, reason: ESLError) -> None:
+        """Makes the reader end this session. May be called by any thread."""
+        if self._reason is None:
+            self._reason = reason
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def _tune(sock: socket.socket, send_timeout: float) -> None:
+    """Blocking, with limits that the kernel keeps: cheaper than polling before every read."""
+    sock.settimeout(None)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send_timeout))
+
+
+def _timeval(seconds: float) -> bytes:
+    microseconds = max(1, int(seconds * 1_000_000))
+    return struct.pack("ll", *divmod(microseconds, 1_000_000))
+
+
+class Client:
+    """One connection to a switch, shared by all threads; the module's text tells how it works.
+
+    `subscriptions` are event names and CUSTOM subclasses (`sofia::register`). `on_events` gets lists of up to
+    500 events, `on_state` gets `Connected` and `Disconnected`, `on_log` the switch's log lines; one thread
+    calls them all, in order, and logs what they raise. `timeout` (seconds) limits every wait that is given
+    no limit of its own. `retry`: the first and the longest wait between attempts, seconds. `silence`: the
+    longest time without a byte while HEARTBEAT is subscribed, seconds. `queue_bytes`: see `QUEUE_BYTES`.
+    `max_frame`: bytes of the largest answer or event that is accepted.
+
+    What talks to the switch raises `ConnectionLost` at once when there is no connection, `Timeout` when no
+    answer comes, and `ValueError` with the argument's name for a value that cannot be sent.
+    """
+
+    def __init__(  # noqa: PLR0913  # keyword-only settings with defaults
+        self,
+        host: str,
+        port: int = 8021,
+        password: str = "ClueCon",  # noqa: S107  # every FreeSWITCH's default
+        *,
+        user: str | None = None,
+        subscriptions: Iterable[str] = (),
+        event_format: Format = "json",
+        on_events: Callable[[list[Event]], None] | None = None,
+        on_state: Callable[[Connected | Disconnected], None] | None = None,
+        on_log: Callable[[LogLine], None] | None = None,
+        timeout: float = 10.0,
+        retry: tuple[float, float] = (FIRST_RETRY, LAST_RETRY),
+        silence: float = SILENCE,
+        queue_bytes: int = QUEUE_BYTES,
+        max_frame: int = MAX_BODY_BYTES,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.timeout = timeout
+        self._login = commands.UserAuth(user, password) if user else commands.Auth(password)
+        self._wishes = Wishes(event_format).listening(subscriptions)
+        self._wishes.commands_after(Wishes())  # refuses at once what cannot be sent
+        self._retry = retry
+        self._silence = silence
+        self._queue_bytes = queue_bytes
+        self._max_frame = max_frame
+        self._dispatcher = _Dispatcher(on_events, on_state, on_log)
+        self._reader = threading.Thread(target=self._run, name="esl-reader", daemon=True)
+        self._lock = threading.Lock()  # who holds it may write, and change the session and the wishes
+        self._session: _Session | None = None
+        self._closing = threading.Event()
+        self._tried = threading.Event()  # the first attempt has ended, well or not
+        self._first_error: ESLError | None = None
+        self._started = False
+        self._once = False
+
+    # Life
+
+    def start(self) -> None:
+        """Connects in the background and stays connected until `close`. Returns at once."""
+        with self._lock:
+            if self._closing.is_set():
+                raise ConnectionLost("the client is closed")
+            if self._started:
+                return
+            self._started = True
+        self._dispatcher.thread.start()
+        self._reader.start()
+
+    def connect(self, timeout: float | None = None) -> None:
+        """As `start`, but waits until the client is logged in and its subscriptions are made.
+
+        When the first attempt fails no other is made, the client is closed, and it raises
+        `AuthenticationFailed`, `Rejected`, `ConnectionLost`, `Timeout`, or `CommandFailed` for a
+        subscription that the switch refuses.
+        """
+        self._once = not self._started
+        self.start()
+        seconds = self._seconds(timeout)
+        error: ESLError | None = Timeout(f"not connected to {self.host}:{self.port} in {seconds:g} s")
+        if self._tried.wait(seconds):
+            error = self._first_error
+        if error is not None:
+            self.close()
+            raise _fresh(error)
+
+    def close(self) -> None:
+        """Ends the connection and the threads; all waiters get `ConnectionLost`. May be called again.
+
+        Events that wait for `on_events` are dropped; a callback that runs is waited for.
+        """
+        self._closing.set()
+        session = self._session
+        if session is not None:
+            session.abort(ConnectionLost("the client was closed"))
+        self._dispatcher.stop()
+        for thread in (self._reader, self._dispatcher.thread):
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(self.timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether commands can be sent now."""
+        session = self._session
+        return session is not None and session.ready
+
+    # Commands
+
+    def api(self, command: str, arguments: str = "", *, timeout: float | None = None) -> str:
+        """The output of an API command, its last newline removed; '' for `-ERR no reply`.
+
+        Raises `CommandFailed` when the output begins with `-ERR` or `-USAGE`. While it runs the switch does
+        nothing else on this connection: use `bgapi` for what takes long (`originate`).
+        """
+        asked = commands.Api(command, arguments)
+        answer = self._ask(asked, timeout)
+        if answer.is_error:
+            raise CommandFailed(answer.text, asked.summary)
+        return answer.text
+
+    def api_many(self, requests: Sequence[str], *, timeout: float | None = None) -> list[str]:
+        """The outputs of many API commands, in their order, for the price of one way there and back.
+
+        `-ERR` and `-USAGE` come as text. `timeout` is for all of them together.
+        """
+        asked = [commands.Api(request) for request in requests]
+        answers = [_Answer() for _ in asked]
+        deadline = time.monotonic() + self._seconds(timeout)
+        with self._writing(deadline) as session:
+            session.write(b"".join(map(session.connection.send, asked, answers)), deadline)
+        return [
+            answer.wait(deadline, command.summary).text
+            for answer, command in zip(answers, asked, strict=True)
+        ]
+
+    def bgapi(self, command: str, arguments: str = "", *, job_uuid: str | None = None) -> Job:
+        """Starts an API command in the background. Returns without waiting for the switch."""
+        asked = commands.BgApi(command, arguments, job_uuid or str(uuids.uuid4()))
+        job = Job(asked, self.timeout)
+        with self._writing(time.monotonic() + self.timeout) as session:
+            needed = self._listen(session, JOB_EVENTS)
+            session.write(needed + session.connection.send_job(asked, job))
+        return job
+
+    def execute(
+        self, uuid: str, app: str, arg: str = "", *, loops: int = 1, event_lock: bool = False
+    ) -> Execution:
+        """Starts a dialplan application on the channel `uuid`. Returns without waiting for the switch."""
+        if not uuid:
+            raise ValueError("uuid: must name a channel")
+        asked = Execute(app, arg, uuid, str(uuids.uuid4()), loops=loops, event_lock=event_lock)
+        execution = Execution(asked, self.timeout)
+        with self._writing(time.monotonic() + self.timeout) as session:
+            needed = self._listen(session, EXECUTION_EVENTS)
+            session.write(needed + session.connection.send_execution(asked, execution))
+        return execution
+
+    def hangup(self, uuid: str, cause: str = "NORMAL_CLEARING", *, timeout: float | None = None) -> None:
+        """Ends the channel `uuid`. Raises `CommandFailed` when there is none."""
+        if not uuid:
+            raise ValueError("uuid: must name a channel")
+        self.send(commands.Hangup(uuid, cause), timeout=timeout)
+
+    def sendevent(
+        self,
+        name: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: str = "",
+        *,
+        timeout: float | None = None,
+    ) -> str:
+        """Fires an event inside the switch; its Event-UUID."""
+        asked = commands.SendEvent(name, commands.header_pairs(headers), body)
+        return self.send(asked, timeout=timeout).text.removeprefix("+OK").strip()
+
+    def send(self, command: Command, *, timeout: float | None = None) -> Reply:
+        """Sends any command that is answered by a reply, and raises `CommandFailed` when that is `-ERR`.
+
+        What it changes is not made again after a reconnect: see `subscribe`, `filter` and `log` for that.
+        """
+        reply = self._ask(command, timeout)
+        if reply.is_error:
+            raise CommandFailed(reply.text, command.summary)
+        assert isinstance(reply, Reply)
+        return reply
+
+    def subscribe(self, *names: str, timeout: float | None = None) -> None:
+        """Adds event names and CUSTOM subclasses, now and after every reconnect; without a connection they
+        are only noted. Raises `CommandFailed` when the switch knows none of them, and forgets them."""
+        self._change(lambda wishes: wishes.listening(names), timeout)
+
+    def unsubscribe(self, *names: str, timeout: float | None = None) -> None:
+        """Takes `subscribe` back."""
+        commands.NixEvent(names)  # refuses what cannot be sent, also when there is nothing to send
+        self._change(lambda wishes: wishes.not_listening(names), timeout)
+
+    def filter(self, header: str, value: str, *, timeout: float | None = None) -> None:
+        """Lets only events through that have `value` in `header` or match another filter, now and after every
+        reconnect. HEARTBEAT and what completes jobs and executions always pass."""
+        self._change(lambda wishes: wishes.filtering(header, value), timeout)
+
+    def filter_delete(self, header: str = "all", value: str = "", *, timeout: float | None = None) -> None:
+        """Removes the filters of `header` (`all`: of any) with `value` ('': with any)."""
+        commands.FilterDelete(header, value)
+        self._change(lambda wishes: wishes.not_filtering(header, value), timeout)
+
+    def log(self, level: int | str = 7, *, timeout: float | None = None) -> None:
+        """Sends the switch's log lines up to `level` (0 to 7, or a name) to `on_log`, now and after every
+        reconnect."""
+        self._change(lambda wishes: wishes.logging(level), timeout)
+
+    def nolog(self, *, timeout: float | None = None) -> None:
+        """Ends `log`."""
+        self._change(lambda wishes: wishes.logging(None), timeout)
+
+    # How a command is sent
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self.timeout if timeout is None else timeout
+
+    @contextmanager
+    def _locked(self, deadline: float) -> Iterator[None]:
+        if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Timeout("another thread is still writing")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _writing(self, deadline: float) -> Iterator[_Session]:
+        with self._locked(deadline):
+            session = self._session
+            if session is None or not session.ready:
+                raise ConnectionLost(f"not connected to {self.host}:{self.port}")
+            yield session
+
+    def _ask(self, command: Command, timeout: float | None) -> Reply | ApiResponse:
+        deadline = time.monotonic() + self._seconds(timeout)
+        answer = _Answer()
+        with self._writing(deadline) as session:
+            session.write(session.connection.send(command, answer), deadline)
+        result: Reply | ApiResponse = answer.wait(deadline, command.summary)
+        return result
+
+    def _listen(self, session: _Session, names: tuple[str, ...]) -> bytes:
+        """What to write first so that events `names` come. The lock must be held."""
+        if set(names) <= set(self._wishes.internal):
+            return b""
+        before, self._wishes = self._wishes, self._wishes.needing(names)
+        return b"".join(map(session.connection.send, self._wishes.commands_after(before)))
+
+    def _change(self, change: Callable[[Wishes], Wishes], timeout: float | None) -> None:
+        """Changes what the connection should be like, and the connection if there is one."""
+        deadline = time.monotonic() + self._seconds(timeout)
+        sent: list[tuple[Command, _Answer]] = []
+        with self._locked(deadline):
+            before = self._wishes
+            wishes = change(before)
+            needed = wishes.commands_after(before)
+            session = self._session
+            if session is not None and session.ready and needed:
+                sent = [(command, _Answer()) for command in needed]
+                session.write(b"".join(session.connection.send(*pair) for pair in sent), deadline)
+            self._wishes = wishes
+        for command, answer in sent:
+            reply = answer.wait(deadline, command.summary)
+            if reply.is_error:
+                self._take_back(wishes, before)
+                raise CommandFailed(reply.text, command.summary)
+
+    def _take_back(self, wishes: Wishes, before: Wishes) -> None:
+        with self._lock:
+            if self._wishes is wishes:
+                self._wishes = before
+
+    # The reader thread
+
+    def _run(self) -> None:
+        first, last = self._retry
+        wait = first
+        connected_before = False
+        while not self._closing.is_set():
+            error, was_ready = self._converse(connected_before)
+            connected_before = connected_before or was_ready
+            if not self._tried.is_set():
+                self._first_error = error
+                self._tried.set()
+                if self._once:
+                    return
+            if self._closing.is_set():
+                return
+            wait = first if was_ready else wait
+            retry_in = wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # no secret
+            wait = min(wait * 2, last)
+            self._dispatcher.put([Disconnected(error, retry_in)])
+            self._closing.wait(retry_in)
+
+    def _converse(self, connected_before: bool) -> tuple[ESLError, bool]:
+        """One connection, from dialling to its end: why it ended, and whether it was ever ready."""
+        deadline = time.monotonic() + self.timeout
+        try:
+            session = _Session(self._dial(), self._max_frame, self.timeout)
+        except ESLError as error:
+            return error, False
+        with self._lock:
+            self._session = session
+        try:
+            if self._closing.is_set():
+                raise ConnectionLost("the client was closed")
+            early, reply = self._log_in(session, deadline)
+            self._dispatcher.put([Connected(connected_before, reply.text), *early])
+            self._tried.set()
+            self._follow(session)
+        except ESLError as error:
+            session.connection.fail(error)
+        finally:
+            self._end(session)
+        assert session.connection.error is not None
+        return session.connection.error, session.ready
+
+    def _end(self, session: _Session) -> None:
+        session.abort(ConnectionLost("the connection was lost"))  # also wakes who is still writing
+        with self._lock:
+            self._session = None
+            session.connection.fail(ConnectionLost("the connection was lost"))
+            session.close()
+
+    def _dial(self) -> socket.socket:
+        where = f"{self.host}:{self.port}"
+        try:
+            return socket.create_connection((self.host, self.port), self.timeout)
+        except TimeoutError as error:
+            raise Timeout(f"{where} does not answer") from error
+        except OSError as error:
+            raise ConnectionLost(f"cannot connect to {where}: {error.strerror or error}") from error
+
+    def _log_in(self, session: _Session, deadline: float) -> tuple[list[_Item], Reply]:
+        """Greeting, login, then everything that is wished; the events that came meanwhile, and the reply."""
+        connection = session.connection
+        early: list[_Item] = []
+        self._pump(session, early, deadline, "the greeting", lambda: connection.state is State.GREETED)
+        login = _Answer()
+        session.write(connection.send(self._login, login))
+        self._pump(session, early, deadline, "the login", lambda: connection.state is State.READY)
+        made = Wishes(self._wishes.format)
+        while not self._take_over(session, made):
+            wishes = self._wishes
+            sent = [(command, _Answer()) for command in wishes.commands_after(made)]
+            session.write(b"".join(connection.send(*pair) for pair in sent))
+            self._pump(session, early, deadline, "the subscriptions", lambda: connection.unanswered == 0)
+            for command, answer in sent:
+                _check(command, answer.wait(deadline, command.summary))
+            made = wishes
+        return early, login.wait(deadline, "login")
+
+    def _take_over(self, session: _Session, made: Wishes) -> bool:
+        """Opens the connection for all threads, unless the wishes changed since they were made."""
+        with self._lock:
+            session.ready = not self._wishes.commands_after(made)
+            return session.ready
+
+    def _pump(
+        self, session: _Session, items: list[_Item], deadline: float, what: str, done: Callable[[], bool]
+    ) -> None:
+        """Reads until `done`; raises why that will not be."""
+        while not done():
+            if time.monotonic() > deadline:
+                raise Timeout(f"{what}: no answer from {self.host}:{self.port}")
+            items += self._shown(session.read())
+            if session.connection.error is not None:
+                raise session.connection.error
+
+    def _follow(self, session: _Session) -> None:
+        """Reads until the end, no faster than the callbacks can follow."""
+        while session.connection.error is None:
+            items = self._shown(session.read())
+            if items:
+                self._dispatcher.put(items)
+                self._hold_back(session)
+            elif self._is_silent(session):
+                raise ConnectionLost(f"nothing from the switch for {self._silence:g} s")
+
+    def _hold_back(self, session: _Session) -> None:
+        while not self._closing.is_set():
+            answering = session.connection.unanswered > 0
+            limit = self._queue_bytes * (ANSWERING_FACTOR if answering else 1)
+            if self._dispatcher.size < limit:
+                return
+            self._dispatcher.wait_below(self._queue_bytes, TICK)
+            session.last_read = time.monotonic()  # we are the silent one
+
+    def _is_silent(self, session: _Session) -> bool:
+        if not self._wishes.expects_heartbeats:
+            return False
+        return time.monotonic() > max(session.last_read + self._silence, session.patience)
+
+    def _shown(self, messages: list[Message]) -> list[_Item]:
+        """What the callbacks get: not the events that only we subscribed."""
+        shown: list[_Item] = [message for message in messages if isinstance(message, Event | LogLine)]
+        hidden = self._wishes.hidden
+        if hidden:
+            shown = [item for item in shown if not _is_named(item, hidden)]
+        return shown
+
+
+def _is_named(item: _Item, names: frozenset[str]) -> bool:
+    try:
+        return isinstance(item, Event) and item.name in names
+    except InvalidJSON:
+        return False
+
+
+def _check(command: Command, reply: Reply) -> None:
+    if reply.is_error:
+        raise CommandFailed(reply.text, command.summary)

@@ -1,0 +1,308 @@
+"""Cuts the byte stream of an event socket into messages.
+
+A frame is header lines, a blank line, and as many BYTES of body as `Content-Length` says. The parser keeps
+an incomplete frame and nothing else; its size is limited.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from .errors import (
+    ESLError,
+    FrameTooLarge,
+    MissingContentType,
+    ProtocolError,
+    UnhandledContentType,
+)
+from .events import Event, JsonEvent, PlainEvent, XmlEvent, text
+
+MAX_HEADER_BYTES: Final = 1024 * 1024
+"""Of one header block. The largest real one, the answer to `connect`, has about 10 KB and all variables."""
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""Of one body. 10,000 registrations as JSON are 3 MB."""
+MAX_CACHED_HEADERS: Final = 8192
+"""Header blocks of events that are remembered: they differ only in the length."""
+
+_LENGTH_DIGITS: Final = 18  # more digits than any limit; int() of a longer text costs quadratic time
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRequest:
+    """The switch greets and wants `auth` or `userauth`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`command/reply`: the answer to everything but `api`."""
+
+    text: str
+    """`Reply-Text` to the end of its line, e.g. `+OK accepted`."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """The other header lines, e.g. `Job-UUID`, `Allowed-API`."""
+    value: str = ""
+    """`Reply-Text` and all that follows it: the value of a variable can have several lines (`getvar`)."""
+
+    @property
+    def is_error(self) -> bool:
+        return self.text.startswith("-")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelData:
+    """The answer to `connect`: the channel's data as URL-encoded headers, with the reply among them."""
+
+    event: Event
+
+    @property
+    def text(self) -> str:
+        return self.event.get("Reply-Text", "").rstrip("\n")
+
+    @property
+    def is_error(self) -> bool:
+        return self.text.startswith("-")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """`api/response`: the output of an API command."""
+
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The output without its last newline; '' for `-ERR no reply`, the switch's word for no output."""
+        output = text(self.body).removesuffix("\n")
+        return "" if output == "-ERR no reply" else output
+
+    @property
+    def is_error(self) -> bool:
+        return is_error(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """`log/data`: one line of the switch's log, after `log <level>`."""
+
+    level: int
+    file: str
+    function: str
+    line: int
+    user_data: str
+    """The UUID of the call that the line is about, if it is about one."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectNotice:
+    """The switch ends the conversation, or (`linger`) will do so when the last events are sent."""
+
+    text: str
+    linger: bool = False
+    linger_seconds: int = -1
+    """How long it will linger; -1 means until we say `exit`."""
+    call: str = ""
+    """The UUID of the controlled channel of an outbound conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """`text/rude-rejection`: the switch's ACL refuses our address."""
+
+    text: str
+
+
+Message = Event | Reply | ChannelData | ApiResponse | LogLine | AuthRequest | DisconnectNotice | Rejection
+
+
+def is_error(output: str) -> bool:
+    """Whether the output of an API command is the switch's way to say no."""
+    return output.startswith(("-ERR", "-USAGE"))
+
+
+_EVENTS: Final[dict[str, type[Event]]] = {
+    "text/event-plain": PlainEvent,
+    "text/event-json": JsonEvent,
+    "text/event-xml": XmlEvent,
+}
+
+
+class Parser:
+    """Bytes in, messages out.
+
+    `feed` returns what became complete. When the stream breaks the protocol, `feed` returns what was complete
+    before that, `error` says what is wrong, and everything after is ignored.
+    """
+
+    def __init__(self, max_header: int = MAX_HEADER_BYTES, max_body: int = MAX_BODY_BYTES) -> None:
+        self.max_header = max_header
+        self.max_body = max_body
+        self.error: ESLError | None = None
+        self.mixed = False
+        """Whether the last `feed` returned anything but events."""
+        self._partial = bytearray()  # a frame that is not complete
+        self._needed = 0  # bytes that _partial must have before it is worth looking; 0: no blank line yet
+        self._known: dict[bytes, tuple[type[Event], int]] = {}
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of an incomplete frame that are kept."""
+        return len(self._partial)
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that `data` completes, in order."""
+        self.mixed = False
+        if self.error is not None:
+            return []
+        partial = self._partial
+        if partial:
+            searched = max(0, len(partial) - 1)
+            partial += data
+            if self._needed:
+                if len(partial) < self._needed:
+                    return []
+            elif partial.find(b"\n\n", searched) < 0:
+                if len(partial) > self.max_header + 1:
+                    self._fail(FrameTooLarge(f"a header block of more than {self.max_header} bytes"))
+                return []
+            data = bytes(partial)
+            partial.clear()
+            self._needed = 0
+        messages: list[Message] = []
+        try:
+            self._cut(data, messages)
+        except ESLError as error:
+            self._fail(error)
+        return messages
+
+    def _fail(self, error: ESLError) -> None:
+        self.error = error
+        self._partial.clear()
+
+    def _cut(self, data: bytes, messages: list[Message]) -> None:
+        known = self._known
+        position = 0
+        size = len(data)
+        while position < size:
+            end = data.find(b"\n\n", position)
+            if end < 0:
+                break
+            block = data[position:end]
+            hit = known.get(block)
+            if hit is not None:
+                kind, length = hit
+                stop = end + 2 + length
+                if stop > size:
+                    self._needed = stop - position
+                    break
+                messages.append(kind(data[end + 2 : stop]))
+            else:
+                stop = self._cut_other(data, position, end, messages)
+                if stop < 0:
+                    break
+            position = stop
+        if position < size:
+            if not self._needed and size - position > self.max_header + 1:
+                raise FrameTooLarge(f"a header block of more than {self.max_header} bytes")
+            self._partial += data[position:] if position else data
+
+    def _cut_other(self, data: bytes, position: int, end: int, messages: list[Message]) -> int:
+        """One frame whose header block is not known yet. Returns where it stops, -1 when incomplete."""
+        block = data[position:end]
+        if len(block) > self.max_header:
+            raise FrameTooLarge(f"a header block of more than {self.max_header} bytes")
+        bare = block.lstrip(b"\n")
+        if not bare:  # newlines between frames mean nothing
+            return end + 2
+        headers = _parse_headers(bare)
+        length = _content_length(headers, self.max_body)
+        stop = end + 2 + length
+        if stop > len(data):
+            self._needed = stop - position
+            return -1
+        kind = _EVENTS.get(headers.get("Content-Type", ""))
+        if kind is not None:
+            if len(self._known) >= MAX_CACHED_HEADERS:
+                self._known.clear()
+            if len(block) < 100:
+                self._known[block] = (kind, length)
+            messages.append(kind(data[end + 2 : stop]))
+        else:
+            self.mixed = True
+            messages.append(_message(headers, bare, data[end + 2 : stop]))
+        return stop
+
+
+def _parse_headers(block: bytes) -> dict[str, str]:
+    """Header lines of a frame. Values are as they came: only those of the answer to `connect` are encoded."""
+    headers: dict[str, str] = {}
+    for line in block.split(b"\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            headers.setdefault(text(name), text(value.strip(b" ")))
+    return headers
+
+
+def _content_length(headers: dict[str, str], limit: int) -> int:
+    value = headers.get("Content-Length")
+    if value is None:
+        return 0
+    if not (value.isascii() and value.isdigit()):
+        raise ProtocolError(f"Content-Length is {value[:40]!r}")
+    if len(value) > _LENGTH_DIGITS or int(value) > limit:
+        raise FrameTooLarge(f"a body of {value[:40]} bytes; the limit is {limit}")
+    return int(value)
+
+
+def _message(headers: dict[str, str], block: bytes, body: bytes) -> Message:
+    content_type = headers.get("Content-Type")
+    if content_type == "command/reply":
+        return _reply(headers, block)
+    if content_type == "api/response":
+        return ApiResponse(body)
+    if content_type == "log/data":
+        return _log_line(headers, body)
+    if content_type == "auth/request":
+        return AuthRequest()
+    if content_type == "text/disconnect-notice":
+        return _disconnect_notice(headers, body)
+    if content_type == "text/rude-rejection":
+        return Rejection(text(body).strip())
+    if content_type is None:
+        raise MissingContentType(f"a frame without Content-Type: {text(block[:80])!r}")
+    raise UnhandledContentType(f"a frame of type {content_type[:80]!r}")
+
+
+def _reply(headers: dict[str, str], block: bytes) -> Reply | ChannelData:
+    if "Event-Name" in headers:
+        return ChannelData(PlainEvent(block))
+    del headers["Content-Type"]
+    _, _, value = block.partition(b"Reply-Text: ")
+    return Reply(headers.pop("Reply-Text", ""), headers, text(value))
+
+
+def _log_line(headers: dict[str, str], body: bytes) -> LogLine:
+    return LogLine(
+        level=_number(headers.get("Log-Level", "")),
+        file=headers.get("Log-File", ""),
+        function=headers.get("Log-Func", ""),
+        line=_number(headers.get("Log-Line", "")),
+        user_data=headers.get("User-Data", ""),
+        text=text(body).removesuffix("\n"),
+    )
+
+
+def _disconnect_notice(headers: dict[str, str], body: bytes) -> DisconnectNotice:
+    return DisconnectNotice(
+        text=text(body).strip(),
+        linger=headers.get("Content-Disposition") == "linger",
+        linger_seconds=_number(headers.get("Linger-Time", "")),
+        call=headers.get("Controlled-Session-UUID", ""),
+    )
+
+
+def _number(value: str) -> int:
+    """-1 for what is not a number."""
+    digits = value.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _LENGTH_DIGITS):
+        return -1
+    return int(value)
