@@ -1,0 +1,30 @@
+"""Rules for what users type about phones. One place: forms, API and imports all call these."""
+
+import re
+
+from django.core.exceptions import ValidationError
+
+from eslbridge.switchxml import UnsafeValue, check_value
+
+_EXTENSION = re.compile(r"[1-9][0-9]{3,5}", re.ASCII)
+_SIP_NAME = re.compile(r"[}\\]")
+
+
+def validate_extension(value: str) -> None:
+    """4 to 6 digits, the first not 0 (0 reaches the operator on most systems)."""
+    if not _EXTENSION.fullmatch(value):
+        raise ValidationError(
+            "An extension is 4 to 6 digits from 0 to 9 and does not begin with 0, like 1020."
+        )
+
+
+def validate_display_name(value: str) -> None:
+    """A name that can go over SIP, into the XML and through `originate` and arrive as it was typed."""
+    try:
+        check_value(value, "The name")
+    except UnsafeValue as refused:
+        raise ValidationError(f"The name {refused.problem}") from None
+    if found := _SIP_NAME.search(value):
+        raise ValidationError(f"The name holds “{found[0]}”, which the switch cannot carry. Leave it out.")
+    if not value.strip():
+        raise ValidationError("The name is empty.")

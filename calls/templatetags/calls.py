@@ -1,0 +1,20 @@
+"""How calls are written on pages."""
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def named(number: str, names: dict[str, str]) -> str:
+    """“1020 Alice” for an agent's extension, the number itself for any other."""
+    name = names.get(number)
+    return f"{number} {name}" if name else number
+
+
+@register.filter
+def elapsed(since: float, now: float) -> str:
+    """“1:02:03” or “2:03” for the time between two instants in seconds since 1970."""
+    seconds = max(0, int(now - since))
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"

@@ -1,0 +1,160 @@
+"""The page of active calls, and the buttons that dial and hang up."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from agents.models import Agent
+from eslbridge.models import Switch
+from eslbridge.store import StoreError
+
+from . import dialling, live, tasks
+from .models import Dial
+
+
+@dataclass(frozen=True)
+class LiveCalls:
+    """The calls, and whether that is still true. `calls` is None when nothing is known at all."""
+
+    calls: list[live.Call] | None
+    trouble: str
+    updated_at: float
+
+
+def live_calls() -> LiveCalls:
+    """The calls of every switch; with why they are old when a switch does not answer."""
+    switches = list(Switch.objects.all())
+    trouble = next((switch.trouble for switch in switches if switch.trouble), "")
+    if not switches:
+        return LiveCalls(None, "No switch is known yet: start its worker.", 0)
+    try:
+        updated = min(live.last_update(switch.name) for switch in switches)
+        return LiveCalls(live.active_calls(), trouble, updated)
+    except StoreError:
+        return LiveCalls(None, "Redis does not answer, so what is live is not known.", 0)
+
+
+def _names(calls: Iterable[live.Call]) -> dict[str, str]:
+    numbers = {number for call in calls for number in (call.caller, call.callee, call.reached)}
+    return dict(Agent.objects.filter(extension__in=numbers).values_list("extension", "name"))
+
+
+def _context(request: HttpRequest) -> dict[str, object]:
+    known = live_calls()
+    names = _names(known.calls or [])
+    return {
+        "live": known,
+        "names": names,
+        "now": time.time(),
+        "may_hang_up": request.user.has_perm("calls.hang_up_calls"),
+    }
+
+
+@staff_member_required
+@permission_required("calls.view_active_calls", raise_exception=True)
+@require_GET
+def active(request: HttpRequest) -> HttpResponse:
+    """The page that people leave open."""
+    context = {**admin.site.each_context(request), **_context(request), "title": "Active calls"}
+    return render(request, "calls/active.html", context)
+
+
+@staff_member_required
+@permission_required("calls.view_active_calls", raise_exception=True)
+@require_GET
+def rows(request: HttpRequest) -> HttpResponse:
+    """The table of the page of active calls."""
+    return render(request, "calls/_table.html", _context(request))
+
+
+@staff_member_required
+@require_POST
+def hang_up(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """End a call that exists: one's own, or anybody's with the permission."""
+    try:
+        call = next(
+            (each for each in live.active_calls() if str(uuid) in {leg.uuid for leg in each.legs}), None
+        )
+    except StoreError:
+        return _answer(request, "Redis does not answer, so the call could not be found.", error=True)
+    if call is None:
+        return _answer(request, "That call is over already.")
+    own = getattr(request.user, "agent", None)
+    is_own = own is not None and own.extension in {leg.user for leg in call.legs}
+    if not (is_own or request.user.has_perm("calls.hang_up_calls")):
+        raise PermissionDenied
+    try:
+        dialling.send(tasks.hang_up, call.a_leg.switch, call.uuid)
+    except dialling.DialRefused as refused:
+        return _answer(request, str(refused), error=True)
+    return _answer(request, "Hanging up…")
+
+
+@staff_member_required
+def dial(request: HttpRequest) -> HttpResponse:
+    """GET asks for confirmation (a target for links); POST rings the phone and then the number."""
+    if request.method != "POST":
+        return _ask(request, request.GET.get("number", ""))
+    number = "".join(request.POST.get("number", "").split())
+    try:
+        asked = dialling.dial(_phone_of(request), number, request.user)
+    except dialling.DialRefused as refused:
+        return _answer(request, str(refused), error=True)
+    if request.headers.get("HX-Request"):
+        return render(request, "calls/_dial.html", {"dial": asked})
+    return redirect("active_calls")
+
+
+def _ask(request: HttpRequest, number: str) -> HttpResponse:
+    context = {
+        **admin.site.each_context(request),
+        "title": "Dial",
+        "number": number,
+        "own": getattr(request.user, "agent", None),
+        "agents": Agent.objects.active() if request.user.has_perm("calls.dial_for_others") else [],
+    }
+    return render(request, "calls/dial.html", context)
+
+
+def _phone_of(request: HttpRequest) -> Agent:
+    """The phone to ring: the chosen one with the permission, else the user's own."""
+    chosen = request.POST.get("extension")
+    own = getattr(request.user, "agent", None)
+    if chosen and (own is None or chosen != own.extension):
+        if not request.user.has_perm("calls.dial_for_others"):
+            raise PermissionDenied
+        agent = Agent.objects.filter(extension=chosen).first()
+        if agent is None:
+            raise dialling.DialRefused(f"There is no agent {chosen[:20]}.")
+        return agent
+    if own is None:
+        raise dialling.DialRefused(
+            "You have no phone here: choose yourself as the site user of an agent, "
+            "and that agent's phone rings."
+        )
+    return own
+
+
+@staff_member_required
+@require_GET
+def dial_state(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """What has become of a dial, for the toast that follows it."""
+    asked = get_object_or_404(Dial, pk=uuid, requested_by=request.user)
+    return render(request, "calls/_dial.html", {"dial": asked})
+
+
+def _answer(request: HttpRequest, text: str, *, error: bool = False) -> HttpResponse:
+    """A sentence: as a toast for a button, as a message for a form."""
+    if request.headers.get("HX-Request"):
+        return render(request, "calls/_said.html", {"text": text, "error": error})
+    messages.add_message(request, messages.ERROR if error else messages.INFO, text)
+    return redirect("active_calls")

@@ -1,0 +1,122 @@
+"""The pages about the switch itself, and what every published model's pages have in common."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db import models
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+
+from .models import PendingChange, Reload, Switch
+from .publishing import outbox
+from .publishing.state import preview, sync_states
+
+
+class StatefulChangeList(ChangeList):
+    """Gives the page's rows their sync state, in a constant number of queries."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        self.model_admin.prepare_rows(self.result_list)
+
+
+def sync_chip(instance: models.Model, *, oob: bool = False) -> SafeString:
+    """The chip of one object; its state must have been put on it by `prepare_rows`."""
+    return render_to_string(
+        "eslbridge/_sync.html", {"object": instance, "state": instance.sync_state, "oob": oob}
+    )
+
+
+class PublishedAdmin(ModelAdmin):
+    """The admin of a model that is published to the switch: state in the list, state and XML on the page."""
+
+    list_after_template = "eslbridge/_live_rows.html"
+    live_rows_url = ""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return StatefulChangeList
+
+    def prepare_rows(self, rows: list[Any]) -> None:
+        states = sync_states(rows)
+        for row in rows:
+            row.sync_state = states[row.pk]
+
+    @display(description="On the switch")
+    def sync(self, instance: Any) -> SafeString:
+        if not instance.pk:
+            return format_html("<span>{}</span>", "Not saved yet.")
+        if not hasattr(instance, "sync_state"):
+            self.prepare_rows([instance])
+        return sync_chip(instance)
+
+    @display(description="File on the switch")
+    def rendered(self, instance: Any) -> SafeString:
+        if not instance.pk:
+            return format_html("<span>{}</span>", "Shown after saving.")
+        return render_to_string("eslbridge/_rendered.html", {"xml": preview(instance)})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [*super().get_readonly_fields(request, obj), "sync", "rendered"]
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Facts: they can be read by whoever may view them, and changed by nobody."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Switch)
+class SwitchAdmin(ReadOnlyAdmin):
+    list_display = ["name", "state", "version", "domain", "conf_dir", "up_since", "seen_at"]
+    fields = ["name", "state", "trouble", "link_since", "version", "up_since", "host", "esl_port", "domain"]
+    fields += ["conf_dir", "worker", "seen_at"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A switch that is gone for good leaves nothing waiting; a running worker announces itself again."""
+        return request.user.has_perm("eslbridge.delete_switch")
+
+    @display(description="Link", label={"connected": "success", "no worker": "danger"})
+    def state(self, switch: Switch) -> str:
+        return "no worker" if switch.worker_is_gone else switch.get_link_display()
+
+
+@admin.register(PendingChange)
+class PendingChangeAdmin(ReadOnlyAdmin):
+    list_display = ["label", "path", "switch", "since", "state", "why", "attempts", "retry_at"]
+    list_select_related = ["switch"]
+    list_filter = ["switch"]
+    search_fields = ["label", "path"]
+    actions = ["try_again"]
+    list_before_template = "eslbridge/_reloads.html"
+
+    @display(description="State", label={"failed": "danger", "pending": "warning"})
+    def state(self, change: PendingChange) -> str:
+        return "failed" if change.error else "pending"
+
+    @action(description="Try again now")
+    def try_again(self, request: HttpRequest, queryset: models.QuerySet[PendingChange]) -> None:
+        count = outbox.retry(queryset)
+        self.message_user(request, f"{count} changes are tried again now.", messages.SUCCESS)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(
+            request,
+            {
+                "title": "Changes",
+                "reloads": Reload.objects.select_related("switch")[:10],
+                **(extra_context or {}),
+            },
+        )

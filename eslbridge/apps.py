@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class EslBridgeConfig(AppConfig):
+    name = "eslbridge"
+    verbose_name = "Switch"

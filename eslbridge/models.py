@@ -1,0 +1,129 @@
+"""The switches, and the outbox: what is waiting to reach them and what is known to be on them."""
+
+import uuid
+from datetime import timedelta
+
+from django.db import models
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+# A worker says that it lives every BEAT_SECONDS; three missed beats and it is taken for gone.
+BEAT_SECONDS = 5
+WORKER_GONE_AFTER = timedelta(seconds=3 * BEAT_SECONDS)
+
+
+class Switch(models.Model):
+    """One FreeSWITCH, as its worker announced it. No password is kept here."""
+
+    class Link(models.TextChoices):
+        CONNECTING = "connecting", "connecting"
+        CONNECTED = "connected", "connected"
+        REFUSED = "refused", "password refused"
+        LOST = "lost", "not reachable"
+
+    name = models.SlugField(unique=True)
+    host = models.CharField(max_length=255, blank=True)
+    esl_port = models.PositiveIntegerField("Event Socket port", default=8021)
+    conf_dir = models.CharField("configuration directory", max_length=1024, blank=True)
+    domain = models.CharField(max_length=255, blank=True)
+    link = models.CharField(max_length=12, choices=Link, default=Link.CONNECTING)
+    reason = models.TextField(
+        blank=True, help_text="Why the link is not up, in the switch's or system's words."
+    )
+    link_since = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField("worker last seen", null=True, blank=True)
+    worker = models.CharField(max_length=255, blank=True)
+    version = models.CharField(max_length=120, blank=True)
+    up_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "switches"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @cached_property
+    def worker_is_gone(self) -> bool:
+        return self.seen_at is None or timezone.now() - self.seen_at > WORKER_GONE_AFTER
+
+    @property
+    def is_connected(self) -> bool:
+        return self.link == self.Link.CONNECTED and not self.worker_is_gone
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing reaches this switch now, in one sentence; empty when all is well."""
+        if self.worker_is_gone:
+            return "The worker of this switch is not running, so nothing reaches the switch."
+        match self.link:
+            case self.Link.CONNECTED:
+                return ""
+            case self.Link.REFUSED:
+                return "The switch refuses the Event Socket password: set FS_ESL_PASSWORD for the worker."
+            case self.Link.LOST:
+                return f"The switch does not answer at {self.host}:{self.esl_port}: {self.reason}"
+        return f"Connecting to {self.host}:{self.esl_port}."
+
+
+class PendingChange(models.Model):
+    """The outbox: one row per switch and file, there until the switch is known to have that change."""
+
+    switch = models.ForeignKey(Switch, models.CASCADE, related_name="pending")
+    path = models.CharField(max_length=255)
+    kind = models.CharField(max_length=100)
+    object_id = models.BigIntegerField()
+    label = models.CharField(max_length=255)
+    revision = models.UUIDField(default=uuid.uuid4)
+    since = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    retry_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["switch", "path"], name="one_pending_change_a_file")]
+        indexes = [models.Index(fields=["kind", "object_id"]), models.Index(fields=["switch", "retry_at"])]
+        ordering = ["since"]
+
+    def __str__(self) -> str:
+        return f"{self.path} on {self.switch}"
+
+    @property
+    def why(self) -> str:
+        """Why this is not live yet: the last failure, or what the link says."""
+        return self.error or self.switch.trouble or "On its way."
+
+
+class PublishedFile(models.Model):
+    """What the switch was seen to have, by the hash of the file it was read from."""
+
+    switch = models.ForeignKey(Switch, models.CASCADE, related_name="published")
+    path = models.CharField(max_length=255)
+    kind = models.CharField(max_length=100)
+    object_id = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    published_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["switch", "path"], name="one_published_file_a_path")]
+        indexes = [models.Index(fields=["kind", "object_id"])]
+
+    def __str__(self) -> str:
+        return f"{self.path} on {self.switch}"
+
+
+class Reload(models.Model):
+    """One reload of a switch's XML by the publisher, and what it was for."""
+
+    switch = models.ForeignKey(Switch, models.CASCADE, related_name="reloads")
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    files = models.PositiveIntegerField()
+    milliseconds = models.PositiveIntegerField("reloadxml took (ms)")
+    succeeded = models.BooleanField()
+    reply = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.files} files on {self.switch} at {self.at:%H:%M:%S}"

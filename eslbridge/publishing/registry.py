@@ -1,0 +1,154 @@
+"""Which objects have a file on the switch, and how that file is made.
+
+    @publishes(Agent, directory="directory/default", path=agent_path)
+    def agent_xml(agent: Agent, target: Target) -> Rendered | None: ...
+
+gives the model all there is: queued when saved or deleted, written, reloaded, read back, compared, synced.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from django.db import models
+from django.db.models.signals import post_delete, post_save
+
+
+@dataclass(frozen=True)
+class Target:
+    """The switch that a file is made for: what a renderer may depend on."""
+
+    name: str
+    domain: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question to the switch after the reload: `command` must answer with something `expect` matches."""
+
+    command: str
+    expect: str
+    failure: str
+
+    def problem(self, answer: str) -> str:
+        """The failure in words, with the switch's own answer; empty when the answer is right."""
+        if re.search(self.expect, answer):
+            return ""
+        return f"{self.failure} (the switch answered “{answer.strip()[:200]}” to {self.command})"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A file as it should be on the switch, and the questions that prove that the switch has it."""
+
+    content: str
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.content.encode()).hexdigest()
+
+
+# What to tell the switch after its file changed: (path, old content, new content, target) -> api commands.
+AfterReload = Callable[[str, str | None, str | None, Target], Iterable[str]]
+
+
+def _nothing(*_: object) -> Iterable[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One registered kind of object."""
+
+    kind: str
+    directory: str
+    render: Callable[[Any, Target], Rendered | None]
+    path: Callable[[Any], str]
+    after_reload: AfterReload = _nothing
+    model: type[models.Model] | None = None
+    related: tuple[str, ...] = ()
+    constants: tuple[Any, ...] = field(default=())
+
+    def objects(self, ids: Iterable[int] | None = None) -> Iterator[tuple[int, str, Any]]:
+        """(id, label, object) of all, or of those ids, streamed."""
+        if self.model is None:
+            yield from ((0, self.kind, constant) for constant in self.constants)
+            return
+        query = self.model._default_manager.select_related(*self.related)
+        if ids is not None:
+            query = query.filter(pk__in=list(ids))
+        for instance in query.iterator(chunk_size=2000):
+            yield instance.pk, str(instance), instance
+
+
+_publications: dict[str, Publication] = {}
+
+
+def publications() -> list[Publication]:
+    return list(_publications.values())
+
+
+def publication(kind: str) -> Publication | None:
+    return _publications.get(kind)
+
+
+def publication_of(model: type[models.Model]) -> Publication | None:
+    return _publications.get(model._meta.label_lower)
+
+
+def publishes(
+    model: type[models.Model],
+    *,
+    directory: str,
+    path: Callable[[Any], str],
+    related: Iterable[str] = (),
+    after_reload: AfterReload = _nothing,
+    depends_on: Mapping[type[models.Model], Callable[[Any], Iterable[models.Model]]] | None = None,
+) -> Callable[[Callable[[Any, Target], Rendered | None]], Callable[[Any, Target], Rendered | None]]:
+    """Register how one object of `model` becomes one file below `directory` of the switch's configuration.
+
+    The decorated function returns the file, or None when the object has none (an inactive one).
+    `depends_on` names other models, and for an instance of one the objects whose files must be made again
+    when it is saved or deleted.
+    """
+
+    def register(
+        render: Callable[[Any, Target], Rendered | None],
+    ) -> Callable[[Any, Target], Rendered | None]:
+        kind = model._meta.label_lower
+        _publications[kind] = Publication(
+            kind, directory, render, path, after_reload, model=model, related=tuple(related)
+        )
+
+        for source, affected in {model: lambda instance: [instance], **(depends_on or {})}.items():
+            _queue_when_changed(source, affected, f"{kind} of {source._meta.label_lower}")
+        return render
+
+    return register
+
+
+def _queue_when_changed(
+    source: type[models.Model], affected: Callable[[Any], Iterable[models.Model]], uid: str
+) -> None:
+    from . import outbox
+
+    def queue(sender: type[models.Model], instance: models.Model, **kwargs: object) -> None:
+        outbox.queue(*affected(instance))
+
+    for signal, what in ((post_save, "saved"), (post_delete, "deleted")):
+        signal.connect(queue, sender=source, weak=False, dispatch_uid=f"publish {uid} {what}")
+
+
+def publishes_always(
+    kind: str, *, directory: str, paths: Iterable[str]
+) -> Callable[[Callable[[str, Target], Rendered]], Callable[[str, Target], Rendered]]:
+    """Register files that every switch needs, whatever the database holds: `render(path, target)`."""
+
+    def register(render: Callable[[str, Target], Rendered]) -> Callable[[str, Target], Rendered]:
+        _publications[kind] = Publication(kind, directory, render, str, constants=tuple(paths))
+        return render
+
+    return register

@@ -1,0 +1,126 @@
+"""The dashboard: is everything all right? Every number says when it is not known."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from agents import presence
+from agents.models import Agent
+from calls.live import RINGING, Call, active_calls
+from cdr.models import Call as Record
+from eslbridge.models import PendingChange, Switch
+from eslbridge.store import StoreError
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What the tiles show. None is “not known”, which is not zero."""
+
+    switches: list[Switch]
+    agents: int
+    registered: int | None
+    calls: list[Call] | None
+    today: int
+    answered: int
+    missed: int
+    pending: int
+    store_is_down: bool
+
+    @property
+    def is_live(self) -> bool:
+        return any(switch.is_connected for switch in self.switches)
+
+    @property
+    def ringing(self) -> int:
+        return sum(call.state == RINGING for call in self.calls or [])
+
+    @property
+    def longest(self) -> float | None:
+        return min((call.since for call in self.calls or []), default=None)
+
+    @property
+    def attention(self) -> list[tuple[str, str]]:
+        """What somebody should look at: (sentence, page)."""
+        found = [
+            (switch.trouble, "admin:eslbridge_switch_changelist")
+            for switch in self.switches
+            if switch.trouble
+        ]
+        if not self.switches:
+            found.append(("No switch is known yet: start its worker.", "admin:eslbridge_switch_changelist"))
+        if self.store_is_down:
+            found.append(("Redis does not answer: what is live is not known.", "admin:index"))
+        if self.pending:
+            found.append(
+                (
+                    f"{self.pending} change{'s' if self.pending != 1 else ''} not on the switch yet",
+                    "admin:eslbridge_pendingchange_changelist",
+                )
+            )
+        return found
+
+
+def tiles() -> Tiles:
+    """Everything the dashboard's tiles show, in a constant number of queries."""
+    switches = list(Switch.objects.all())
+    registered, calls, store_is_down = None, None, False
+    try:
+        devices = presence.registered()
+        calls = active_calls()
+        active = set(Agent.objects.active().values_list("extension", flat=True))
+        registered = len(active & set(devices))
+    except StoreError:
+        active, store_is_down = set(Agent.objects.active().values_list("extension", flat=True)), True
+    day = Record.objects.filter(start__gte=midnight()).aggregate(
+        today=Count("pk"), answered=Count("pk", filter=Q(answer__isnull=False))
+    )
+    return Tiles(
+        switches=switches,
+        agents=len(active),
+        registered=registered,
+        calls=calls,
+        today=day["today"],
+        answered=day["answered"],
+        missed=day["today"] - day["answered"],
+        pending=PendingChange.objects.count(),
+        store_is_down=store_is_down,
+    )
+
+
+def midnight() -> datetime:
+    """The beginning of today, on the site's clock."""
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def calls_by_hour() -> dict[str, list[object]]:
+    """Answered and missed calls of each of the last 12 hours, for the chart; the running hour last."""
+    now = timezone.localtime()
+    first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=11)
+    hours = [first + timedelta(hours=n) for n in range(12)]
+    answered, missed = [0] * 12, [0] * 12
+    for start, answer in Record.objects.filter(start__gte=first).values_list("start", "answer"):
+        index = int((start - first).total_seconds() // 3600)
+        if 0 <= index < 12:
+            (answered if answer else missed)[index] += 1
+    return {"labels": [f"{hour:%H}:00" for hour in hours], "answered": answered, "missed": missed}
+
+
+def context(request: HttpRequest, context: dict[str, object]) -> dict[str, object]:
+    """unfold's hook for the index page."""
+    import json
+
+    by_hour = calls_by_hour()
+    chart = {
+        "labels": by_hour["labels"],
+        "datasets": [
+            {"label": "Answered", "data": by_hour["answered"], "backgroundColor": "var(--color-primary-600)"},
+            {"label": "Missed", "data": by_hour["missed"], "backgroundColor": "#e5484d"},
+        ],
+    }
+    context.update(
+        tiles=tiles(), chart=json.dumps(chart), has_chart=any(by_hour["answered"] + by_hour["missed"])
+    )
+    return context

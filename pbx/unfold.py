@@ -1,0 +1,89 @@
+"""The look: unfold's settings. Live badges are callbacks, so that they are read for each page."""
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def _item(title: str, icon: str, url: str, badge: str = "") -> dict[str, object]:
+    item: dict[str, object] = {"title": title, "icon": icon, "link": reverse_lazy(url)}
+    if badge:
+        item["badge"] = f"pbx.badges.{badge}"
+    return item
+
+
+UNFOLD = {
+    "SITE_TITLE": "Patchbay",
+    "SITE_HEADER": "Patchbay",
+    "SITE_SUBHEADER": "Your FreeSWITCH, in the browser",
+    "SITE_SYMBOL": "cable",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("pbx/favicon.svg")}
+    ],
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": False,
+    "DASHBOARD_CALLBACK": "pbx.dashboard.context",
+    "STYLES": [lambda request: static("pbx/patchbay.css")],
+    "SCRIPTS": [lambda request: static("pbx/live.js")],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.7% .013 236.6)",
+            "100": "oklch(95.1% .026 236.8)",
+            "200": "oklch(90.1% .058 230.9)",
+            "300": "oklch(82.8% .111 230.3)",
+            "400": "oklch(74.6% .16 232.7)",
+            "500": "oklch(68.5% .169 237.3)",
+            "600": "oklch(58.8% .158 242)",
+            "700": "oklch(50% .134 242.7)",
+            "800": "oklch(44.3% .11 240.8)",
+            "900": "oklch(39.1% .09 240.9)",
+            "950": "oklch(29.3% .066 243.2)",
+        }
+    },
+    "COMMAND": {"search_models": True, "show_history": True},
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "title": "Live",
+                "separator": False,
+                "items": [
+                    _item("Dashboard", "monitoring", "admin:index"),
+                    _item("Active calls", "phone_in_talk", "active_calls", "active_calls"),
+                ],
+            },
+            {
+                "title": "Records",
+                "separator": True,
+                "items": [_item("Calls", "history", "admin:cdr_call_changelist")],
+            },
+            {
+                "title": "Phones",
+                "separator": True,
+                "items": [_item("Agents", "support_agent", "admin:agents_agent_changelist")],
+            },
+            {
+                "title": "Routing",
+                "separator": True,
+                "items": [_item("Inbound routes", "call_received", "admin:routes_inboundroute_changelist")],
+            },
+            {
+                "title": "Switch",
+                "separator": True,
+                "items": [
+                    _item("Changes", "sync", "admin:eslbridge_pendingchange_changelist", "pending_changes"),
+                    _item("Switches", "dns", "admin:eslbridge_switch_changelist"),
+                ],
+            },
+            {
+                "title": "Site",
+                "separator": True,
+                "items": [
+                    _item("Users", "person", "admin:auth_user_changelist"),
+                    _item("Roles", "groups", "admin:auth_group_changelist"),
+                ],
+            },
+        ],
+    },
+}

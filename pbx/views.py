@@ -1,0 +1,86 @@
+"""The site's own pages beside the admin: the stream of news, the dashboard's tiles, health."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import redis.asyncio
+from django.conf import settings
+from django.contrib.admin.views.decorators import staff_member_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import render
+
+from eslbridge.models import Switch
+from eslbridge.store import NEWS, StoreError, store
+
+from . import dashboard
+
+# A comment now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
+KEEP_ALIVE_SECONDS = 15
+
+
+async def news(request: HttpRequest) -> HttpResponse:
+    """Server-Sent Events: the name of what changed, so that the page asks for it again."""
+    user = await request.auser()
+    if not (user.is_active and user.is_staff):
+        return HttpResponse("Log in first.", status=403, content_type="text/plain")
+    response = StreamingHttpResponse(_news(), content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _news() -> AsyncIterator[bytes]:
+    yield b"retry: 2000\n\n"
+    client = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+    try:
+        async with client.pubsub(ignore_subscribe_messages=True) as subscription:
+            await subscription.subscribe(NEWS)
+            yield b"event: hello\ndata: 1\n\n"
+            while True:
+                message = await subscription.get_message(timeout=KEEP_ALIVE_SECONDS)
+                yield (
+                    b": still here\n\n"
+                    if message is None
+                    else b"event: news\ndata: " + message["data"] + b"\n\n"
+                )
+    except (redis.RedisError, asyncio.CancelledError):
+        return
+    finally:
+        await client.aclose()
+
+
+@staff_member_required
+def dashboard_tiles(request: HttpRequest) -> HttpResponse:
+    return render(request, "pbx/_tiles.html", {"tiles": dashboard.tiles()})
+
+
+@staff_member_required
+def link_state(request: HttpRequest) -> HttpResponse:
+    return render(request, "pbx/_link.html", {"switches": Switch.objects.all()})
+
+
+def health(request: HttpRequest) -> JsonResponse:
+    """200 when the site can serve; each part with “ok” or what is wrong. No log-in: it tells no secrets."""
+    parts = {"database": _database(), "redis": _redis(), "switch": "unknown"}
+    if parts["database"] == "ok":
+        troubles = [switch.trouble for switch in Switch.objects.all()]
+        parts["switch"] = "no switch yet" if not troubles else next(filter(None, troubles), "ok")
+    return JsonResponse(parts, status=200 if parts["database"] == "ok" else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "PostgreSQL does not answer"
+    return "ok"
+
+
+def _redis() -> str:
+    try:
+        store().ping()
+    except StoreError:
+        return "Redis does not answer"
+    return "ok"

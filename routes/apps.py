@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class RoutesConfig(AppConfig):
+    name = "routes"
+    verbose_name = "Routing"
+
+    def ready(self) -> None:
+        from . import switchxml  # noqa: F401 - importing it registers how routes render

@@ -1,0 +1,82 @@
+/* One stream of news for the page: each message names what changed, and htmx asks for it again.
+   Without a stream (a proxy that buffers, a worker gone) everything is asked for every five seconds. */
+(() => {
+  "use strict";
+  const tell = (topic) => document.body && htmx.trigger(document.body, `news:${topic}`);
+  let source = null;
+  let polling = null;
+
+  const poll = () => { polling ??= setInterval(() => tell("resync"), 5000); };
+  const listen = () => {
+    source = new EventSource("/live/");
+    source.addEventListener("hello", () => {
+      clearInterval(polling);
+      polling = null;
+      tell("resync"); // a page that was away gets the present
+    });
+    source.addEventListener("news", (event) => tell(event.data));
+    source.onerror = () => {
+      poll();
+      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+    };
+  };
+
+  const clock = (seconds) => {
+    const s = Math.max(0, Math.floor(seconds));
+    const two = (n) => String(n).padStart(2, "0");
+    const h = Math.floor(s / 3600);
+    return h ? `${h}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
+  };
+  const tick = (root = document) => {
+    for (const time of root.querySelectorAll("time[data-since]")) {
+      if (!time.closest(".pb-old")) time.textContent = clock(Date.now() / 1000 - Number(time.dataset.since));
+    }
+    for (const time of root.querySelectorAll("time[data-clock]:empty")) {
+      time.textContent = new Date(Number(time.dataset.clock) * 1000).toLocaleTimeString();
+    }
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!document.getElementById("pb-toasts")) return; // not logged in
+    listen();
+    tick();
+    setInterval(tick, 1000);
+    document.body.addEventListener("htmx:configRequest", (event) => {
+      const token = document.querySelector("input[name=csrfmiddlewaretoken]");
+      if (token) event.detail.headers["X-CSRFToken"] = token.value;
+    });
+    document.body.addEventListener("htmx:afterSwap", (event) => {
+      tick();
+      for (const toast of document.querySelectorAll(".pb-toast[data-fades]")) {
+        toast.removeAttribute("data-fades");
+        setTimeout(() => toast.remove(), 4000);
+      }
+      if (event.target.id === "pb-toasts") document.getElementById("pb-number").value = "";
+    });
+    const failed = (text) => {
+      const toast = document.createElement("div");
+      toast.className = "pb-toast pb-error";
+      toast.setAttribute("role", "alert");
+      toast.textContent = text;
+      toast.addEventListener("click", () => toast.remove());
+      document.getElementById("pb-toasts").prepend(toast);
+    };
+    document.body.addEventListener("htmx:responseError", (event) => {
+      if (event.detail.requestConfig.verb !== "post") return;
+      failed(event.detail.xhr.status === 403 ? "You may not do that." : "The site had an error. Try again.");
+    });
+    document.body.addEventListener("htmx:sendError", (event) => {
+      if (event.detail.requestConfig.verb === "post") failed("The site does not answer. Nothing was sent.");
+    });
+    document.addEventListener("click", (event) => {
+      if (event.target.closest("[data-dismiss]")) event.target.closest(".pb-toast").remove();
+    });
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target.closest("input, textarea, select, [contenteditable]");
+      if (event.key === "d" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        event.preventDefault();
+        document.getElementById("pb-number").focus();
+      }
+    });
+  });
+})();
