@@ -3,16 +3,18 @@
 `./run` writes what it chose by itself (services, secrets, the simulator's address) to var/env; the
 environment wins over that file, so that every variable can be set by hand."""
 
+import os
 from pathlib import Path
 
 import environ
 from django.urls import reverse_lazy
 
+from pbx.launch import surroundings
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 VAR_DIR = Path(env("PATCHBAY_VAR_DIR", default=str(BASE_DIR / "var")))
-if (VAR_DIR / "env").is_file():
-    env.read_env(VAR_DIR / "env")
+surroundings.adopt(VAR_DIR, os.environ)
 
 DEBUG = env.bool("DEBUG", default=False)
 # An empty key is reported by pbx.checks with the fix; it is never replaced by a default.

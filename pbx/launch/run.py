@@ -94,6 +94,7 @@ class Run:
         made = secrets | switch | self._start_engines(first_time=not database_exists)
         fixed = {
             MARK: str(VAR_DIR),
+            "DJANGO_SETTINGS_MODULE": "pbx.settings",
             "PATCHBAY_VAR_DIR": str(VAR_DIR),
             "PATCHBAY_SIMULATES": "1" if self._simulates else "",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

@@ -8,7 +8,7 @@ import binascii
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from .bootstrap import Problem
@@ -31,6 +31,20 @@ HOW_TO_MAKE = {
 def given(environ: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment without variables that are set to nothing: `FS_HOST= ./run` means unset."""
     return {name: value for name, value in environ.items() if value or name not in NAMES}
+
+
+def adopt(var: Path, environ: MutableMapping[str, str]) -> None:
+    """Adds what a running ./run wrote into var/env. The environment wins, and it wins whole: another database
+    is another site, with other keys, and another switch has another port, password and folder."""
+    for name in [name for name in NAMES if environ.get(name) == ""]:
+        del environ[name]
+    found = read(var / "env")
+    if environ.get("DATABASE_URL", found.get("DATABASE_URL")) != found.get("DATABASE_URL"):
+        return
+    other_switch = environ.get("FS_HOST", found.get("FS_HOST")) != found.get("FS_HOST")
+    for name, value in found.items():
+        if name in NAMES and not (other_switch and name.startswith("FS_")):
+            environ.setdefault(name, value)
 
 
 def require_keys(environ: Mapping[str, str]) -> None:
