@@ -11,10 +11,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pbx.settings")
 app = Celery("patchbay")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-
-
-@app.on_after_configure.connect
-def _hold_the_link(sender: Celery, **_: object) -> None:
-    from eslbridge.link import LinkStep
-
-    sender.steps["worker"].add(LinkStep)
+# By name: the step needs Django's apps, which are ready when the worker starts and not when this is read.
+app.steps["worker"].add("eslbridge.link:LinkStep")
