@@ -1,14 +1,19 @@
 """manage.py's answer to what goes wrong around it: one line that says what to start or set."""
 
+import os
 import sys
 import warnings
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from . import surroundings
+from .bootstrap import VAR_DIR, Problem
+
 
 def execute(arguments: list[str]) -> None:
     """Runs the command as Django does. With --traceback errors are shown whole."""
+    _name_what_is_missing(arguments)
     from django.db import Error as DatabaseError
     from kombu.exceptions import OperationalError as BrokerError
     from redis.exceptions import ConnectionError as RedisError
@@ -26,6 +31,19 @@ def execute(arguments: list[str]) -> None:
         if "--traceback" in arguments or not advice:
             raise
         sys.exit(advice)
+
+
+def _name_what_is_missing(arguments: list[str]) -> None:
+    """Lets commands that need no database work without one, and the others say what they looked for."""
+    surroundings.adopt(VAR_DIR, os.environ)
+    try:
+        surroundings.require_sense(os.environ)
+        if "DATABASE_URL" not in os.environ:
+            surroundings.stand_in(VAR_DIR, os.environ)
+        elif arguments[1:2] not in ([], ["help"], ["version"]):
+            surroundings.require_keys(os.environ)
+    except Problem as problem:
+        sys.exit(str(problem))
 
 
 def _advice(error: Exception) -> str:

@@ -71,6 +71,7 @@ class Run:
 
     def loop(self) -> int:
         """Starts everything, tells the address, and waits for the end. Returns the exit code."""
+        surroundings.require_sense(self._given)
         surroundings.require_keys(self._given)
         end_leftovers()
         refuse_taken_port()

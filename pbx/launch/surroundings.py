@@ -6,10 +6,13 @@ for every `manage.py` beside it, and is removed when the site stops."""
 import base64
 import binascii
 import os
+import re
 import secrets
 import socket
+import zoneinfo
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from urllib.parse import quote
 
 from .bootstrap import Problem
 
@@ -26,6 +29,7 @@ HOW_TO_MAKE = {
     "SECRET_KEY": "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
     "FIELD_ENCRYPTION_KEYS": "head -c 32 /dev/urandom | base64 | tr +/ -_",
 }
+SECRET = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "FS_ESL_PASSWORD")
 
 
 def given(environ: Mapping[str, str]) -> dict[str, str]:
@@ -47,6 +51,14 @@ def adopt(var: Path, environ: MutableMapping[str, str]) -> None:
             environ.setdefault(name, value)
 
 
+def stand_in(var: Path, environ: MutableMapping[str, str]) -> None:
+    """Points to where ./run would have its engines. Without a database any keys will do."""
+    environ["DATABASE_URL"] = f"postgres:///{quote(str(var / 'sockets'))}/patchbay"
+    environ.setdefault("REDIS_URL", f"unix://{quote(str(var / 'sockets'))}/redis.sock")
+    for name in HOW_TO_MAKE:
+        environ.setdefault(name, GENERATED[name]())
+
+
 def require_keys(environ: Mapping[str, str]) -> None:
     """Raises Problem if a database of the user's own would be opened with keys that only this folder has.
 
@@ -54,13 +66,31 @@ def require_keys(environ: Mapping[str, str]) -> None:
     for name, how in HOW_TO_MAKE.items():
         if "DATABASE_URL" in environ and name not in environ:
             raise Problem(f"DATABASE_URL is set, so {name} must be set too, and kept. Make one with: {how}")
-    for key in filter(None, environ.get("FIELD_ENCRYPTION_KEYS", "").split(",")):
-        if not _is_fernet_key(key.strip()):
-            how = HOW_TO_MAKE["FIELD_ENCRYPTION_KEYS"]
-            raise Problem(
-                "FIELD_ENCRYPTION_KEYS holds something that is not a key (32 bytes in URL-safe base64; "
-                f"several keys are separated by commas). Make one with: {how}"
-            )
+
+
+def require_sense(environ: Mapping[str, str]) -> None:
+    """Raises Problem for the first variable whose value cannot be what it is meant to be."""
+    for name, (is_good, meaning) in MEANINGS.items():
+        value = environ.get(name, "")
+        if value and not is_good(value):
+            shown = "" if name in SECRET else f" is {value!r}, which"
+            raise Problem(f"{name}{shown} is not {meaning}.")
+
+
+def _is_port(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and 0 < int(value) < 65536
+
+
+def _is_time_zone(value: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return False
+    return True
+
+
+def _are_fernet_keys(value: str) -> bool:
+    return all(_is_fernet_key(key.strip()) for key in value.split(",") if key.strip())
 
 
 def _is_fernet_key(key: str) -> bool:
@@ -68,6 +98,29 @@ def _is_fernet_key(key: str) -> bool:
         return len(base64.b64decode(key, altchars=b"-_", validate=True)) == 32
     except binascii.Error:
         return False
+
+
+MEANINGS = {
+    "DATABASE_URL": (
+        re.compile(r"(postgres|postgresql|psql|pgsql)://\S*/\S+").fullmatch,
+        "the address of a PostgreSQL database, as in postgres://user:password@host:5432/patchbay",
+    ),
+    "REDIS_URL": (
+        re.compile(r"(rediss?://[^/\s]+(/\d+)?(\?\S*)?|unix://\S*/\S+)").fullmatch,
+        "the address of a Redis, as in redis://:password@host:6379/0",
+    ),
+    "FIELD_ENCRYPTION_KEYS": (
+        _are_fernet_keys,
+        "a list of keys, each 32 bytes in URL-safe base64, separated by commas. "
+        f"Make one with: {HOW_TO_MAKE['FIELD_ENCRYPTION_KEYS']}",
+    ),
+    "FS_ESL_PORT": (_is_port, "a port: a number from 1 to 65535"),
+    "TIME_ZONE": (_is_time_zone, "the name of a time zone, as Europe/Paris"),
+    "SWITCH_NAME": (
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}").fullmatch,
+        "a name of up to 50 letters, digits, dots, dashes and underscores",
+    ),
+}
 
 
 def own_secrets(var: Path, *, database_exists: bool, environ: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import BaseCommand, call_command, get_commands
+from django.core.management import BaseCommand, call_command
+from django.db import transaction
 
 
 class Command(BaseCommand):
@@ -25,9 +26,12 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         collect_static()
-        if os.environ.get("PATCHBAY_SIMULATES") and not _superusers().exists() and "demo" in get_commands():
-            call_command("demo")
-        self.stdout.write(json.dumps(ensure_admin(os.environ.get("ADMIN_PASSWORD", ""))))
+        with transaction.atomic():
+            is_new = not _superusers().exists()
+            admin = ensure_admin(os.environ.get("ADMIN_PASSWORD", ""))
+            if is_new and os.environ.get("PATCHBAY_SIMULATES"):
+                call_command("demo", stdout=self.stderr)
+        self.stdout.write(json.dumps(admin))
 
 
 def ensure_admin(password: str) -> dict[str, Any]:
