@@ -1,0 +1,411 @@
+"""Dialplan applications."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .channel import Channel, State
+
+if TYPE_CHECKING:
+    from .dialplan import Extension
+
+Application = Callable[[Channel, str], Awaitable[str | None]]
+
+# Seconds that the voicemail speaks before it hangs up, as recorded on a switch without sounds.
+VOICEMAIL_SECONDS = 0.34
+# Default seconds of `bridge` without call_timeout.
+BRIDGE_TIMEOUT = 60.0
+
+
+@dataclass
+class Message:
+    """A ``sendmsg``: its headers (lower case) and body."""
+
+    headers: dict[str, str]
+    body: str = ""
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def run_application(channel: Channel, name: str, data: str, app_uuid: str = "", loops: int = 1) -> None:
+    """Runs one application with the events around it. An unknown one ends the call, as on the switch."""
+    application = APPLICATIONS.get(name)
+    if application is None:
+        channel.hangup("DESTINATION_OUT_OF_ORDER")
+        return
+    expanded = channel.expand(data)
+    app_uuid = app_uuid or channel.text("app_uuid") or str(uuid.uuid4())
+    channel.variables.pop("app_uuid", None)
+    channel.app_log.append((name, expanded, time.time_ns() // 1000))
+    channel.application, channel.application_data = name, expanded
+    channel.set_variable("current_application", name)
+    channel.set_variable("current_application_data", expanded)
+    channel.variables.pop("current_application_response", None)
+    shown = [("Application", name)] + ([("Application-Data", expanded)] if expanded else [])
+    channel.fire("CHANNEL_EXECUTE", after=[*shown, ("Application-UUID", app_uuid)])
+    channel.set_variable("current_application", name)
+    response = await application(channel, expanded)
+    if response:
+        channel.set_variable("current_application_response", response)
+    after = [*shown, ("Application-Response", response or "_none_"), ("Application-UUID", app_uuid)]
+    channel.fire("CHANNEL_EXECUTE_COMPLETE", after=after)
+    if channel.application == name:
+        channel.application = channel.application_data = ""
+
+
+async def run_message(channel: Channel, message: Message) -> None:
+    """Does what a ``sendmsg`` asks."""
+    command = message.headers.get("call-command", "").lower()
+    try:
+        if command == "execute":
+            await _execute_message(channel, message)
+        elif command == "hangup":
+            cause = message.headers.get("hangup-cause", "NORMAL_CLEARING").upper()
+            channel.hangup(cause)
+    finally:
+        message.done.set()
+
+
+async def _execute_message(channel: Channel, message: Message) -> None:
+    name = message.headers.get("execute-app-name", "")
+    data = message.headers.get("execute-app-arg", message.body)
+    loops = message.headers.get("loops", "1")
+    count = int(loops) if loops.lstrip("-").isdigit() else 1
+    app_uuid = message.headers.get("event-uuid", "")
+    state = channel.state
+    while count and channel.state == state:
+        if "loops" in message.headers:
+            channel.set_variable("current_loop", "1")
+            channel.set_variable("total_loops", loops)
+        await run_application(channel, name, data, app_uuid)
+        for loop_variable in ("current_loop", "total_loops"):
+            channel.variables.pop(loop_variable, None)
+        count -= 1
+
+
+# Variables
+
+
+async def _set(channel: Channel, data: str) -> None:
+    name, _, value = data.partition("=")
+    channel.set_variable(name.strip(), "" if value == "_undef_" else value)
+
+
+async def _unset(channel: Channel, data: str) -> None:
+    channel.variables.pop(data, None)
+
+
+async def _multiset(channel: Channel, data: str) -> None:
+    separator = " "
+    if data.startswith("^^") and len(data) > 2:
+        separator, data = data[2], data[3:]
+    for item in data.split(separator):
+        await _set(channel, item)
+
+
+async def _export(channel: Channel, data: str) -> None:
+    name, _, value = data.partition("=")
+    bare = name.removeprefix("nolocal:")
+    names = [one for one in channel.text("export_vars").split(",") if one]
+    if name == bare:
+        channel.set_variable(bare, value)
+    else:
+        channel.set_variable(name, value)
+    if name not in names:
+        names.append(name)
+    channel.set_variable("export_vars", ",".join(names))
+
+
+async def _nothing(channel: Channel, data: str) -> None:
+    """Applications whose effect nobody here can see."""
+
+
+async def _log(channel: Channel, data: str) -> None:
+    level, _, text = data.partition(" ")
+    channel.switch.log(level, text, channel)
+
+
+async def _hash(channel: Channel, data: str) -> None:
+    verb, realm, key, value = ([*data.split("/", 3), "", "", ""])[:4]
+    if verb == "insert":
+        channel.switch.hash_table[f"{realm}_{key}"] = value
+    elif verb == "delete":
+        channel.switch.hash_table.pop(f"{realm}_{key}", None)
+
+
+# Answering
+
+
+async def _answer(channel: Channel, data: str) -> None:
+    from .calls import answer
+
+    answer(channel)
+
+
+async def _pre_answer(channel: Channel, data: str) -> None:
+    from .calls import pre_answer
+
+    pre_answer(channel)
+
+
+async def _ring_ready(channel: Channel, data: str) -> None:
+    channel.mark_ringing()
+
+
+async def _hangup(channel: Channel, data: str) -> None:
+    channel.hangup(data.strip().upper() or "NORMAL_CLEARING")
+
+
+async def _respond(channel: Channel, data: str) -> None:
+    status = data.split(" ", maxsplit=1)[0]
+    causes = {
+        "486": "USER_BUSY",
+        "404": "UNALLOCATED_NUMBER",
+        "603": "CALL_REJECTED",
+        "480": "NO_USER_RESPONSE",
+    }
+    channel.hangup(causes.get(status, "NORMAL_CLEARING"))
+
+
+# Time
+
+
+async def _sleep(channel: Channel, data: str) -> None:
+    await channel.sleep(float(data or 0) / 1000)
+
+
+def playing_time(data: str) -> float | None:
+    """Seconds that a file takes; None when it cannot be opened."""
+    data = re.sub(r"^\{[^}]*\}", "", data)
+    scheme, _, rest = data.partition("://")
+    if scheme == "silence_stream":
+        milliseconds = rest.split(",")[0]
+        return float(milliseconds) / 1000 if not milliseconds.startswith("-") else float("inf")
+    if scheme == "tone_stream":
+        tones = re.findall(r"%\((\d+),\s*(\d+)", rest)
+        loops = re.search(r"loops=(-?\d+)", rest)
+        once = sum(int(on) + int(off) for on, off in tones) / 1000
+        return once * (int(loops[1]) if loops else 1) if not loops or int(loops[1]) > 0 else float("inf")
+    return None
+
+
+async def _playback(channel: Channel, data: str) -> str | None:
+    from .calls import pre_answer
+
+    if not channel.answered:
+        pre_answer(channel)
+    seconds = playing_time(data)
+    if seconds is None:
+        return "FILE NOT FOUND"
+    before = channel.broken_off
+    await channel.sleep(min(seconds, 3600 * 24))
+    if channel.broken_off != before:
+        return "PLAYBACK INTERRUPTED"
+    return "FILE PLAYED"
+
+
+async def _endless(channel: Channel, data: str) -> None:
+    """A party that talks until somebody hangs up."""
+    from .calls import answer
+
+    answer(channel)
+    await channel.sleep(3600 * 24)
+
+
+async def _park(channel: Channel, data: str) -> None:
+    channel.fire("CHANNEL_PARK")
+    state, mark = channel.state, channel.broken_off
+    while channel.state == state and channel.broken_off == mark:
+        await channel.work_queue()
+    channel.fire("CHANNEL_UNPARK")
+
+
+async def _voicemail(channel: Channel, data: str) -> None:
+    await channel.sleep(VOICEMAIL_SECONDS)
+
+
+async def _eavesdrop(channel: Channel, data: str) -> None:
+    from .calls import answer, eavesdrop
+
+    answer(channel)
+    await eavesdrop(channel, data.strip())
+
+
+# Digits
+
+
+async def _collect(channel: Channel, least: int, most: int, seconds: float, ends: str) -> str:
+    digits = ""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while channel.up and len(digits) < most and loop.time() < until:
+        while channel.digits:
+            digit = channel.digits.pop(0)
+            if digit in ends:
+                return digits
+            digits += digit
+            if len(digits) >= most:
+                return digits
+        if not await channel.run_queue():
+            await channel.wait(until - loop.time())
+    return digits if len(digits) >= least else ""
+
+
+async def _play_and_get_digits(channel: Channel, data: str) -> None:
+    fields = data.split(" ")
+    least, most, tries = int(fields[0]), int(fields[1]), int(fields[2])
+    seconds, ends, variable = int(fields[3]) / 1000, fields[4], fields[7] if len(fields) > 7 else "dtmf"
+    pattern = fields[8] if len(fields) > 8 else ".*"
+    channel.variables.pop(variable, None)
+    for _ in range(max(tries, 1)):
+        digits = await _collect(channel, least, most, seconds, ends)
+        if digits and re.search(pattern, digits):
+            channel.set_variable(variable, digits)
+            channel.set_variable("read_result", "success")
+            return
+        if not channel.up:
+            return
+    channel.set_variable("read_result", "failure")
+
+
+async def _read(channel: Channel, data: str) -> None:
+    fields = data.split(" ")
+    least, most, variable = int(fields[0]), int(fields[1]), fields[3]
+    seconds = int(fields[4]) / 1000 if len(fields) > 4 else 10.0
+    digits = await _collect(channel, least, most, seconds, fields[5] if len(fields) > 5 else "#")
+    channel.set_variable(variable, digits)
+    channel.set_variable("read_result", "success" if digits else "timeout")
+
+
+# Going elsewhere
+
+
+async def _transfer(channel: Channel, data: str) -> None:
+    from .calls import transfer
+
+    fields = data.split(" ")
+    if fields and fields[0] in ("-bleg", "-both"):
+        fields = fields[1:]
+    number, dialplan, context = ([*fields, "", "", ""])[:3]
+    transfer(channel, number, dialplan, context)
+
+
+async def _execute_extension(channel: Channel, data: str) -> None:
+    from .calls import find_extension
+
+    fields = [*data.split(" "), "", ""]
+    extension: Extension | None = find_extension(
+        channel, fields[0], fields[2] or channel.profile_field("context") or ""
+    )
+    if extension is None:
+        return
+    for name, arguments in extension.applications:
+        await run_application(channel, name, arguments)
+        if not channel.up or channel.state != State.EXECUTE:
+            return
+
+
+async def _bridge(channel: Channel, data: str) -> None:
+    from .calls import bridge_to
+
+    await bridge_to(channel, data)
+
+
+async def _socket(channel: Channel, data: str) -> None:
+    await channel.switch.outbound_socket(channel, data)
+
+
+async def _system(channel: Channel, data: str) -> None:
+    channel.switch.would_execute(data)
+
+
+async def _record_session(channel: Channel, data: str) -> None:
+    channel.switch.start_recording(channel, data)
+
+
+async def _stop_record_session(channel: Channel, data: str) -> None:
+    channel.switch.stop_recording(channel, data)
+
+
+async def _send_dtmf(channel: Channel, data: str) -> None:
+    """Digits to the far end; nobody there listens."""
+
+
+async def _say_event(channel: Channel, data: str) -> None:
+    channel.switch.custom_event_from_dialplan(channel, data)
+
+
+APPLICATIONS: dict[str, Application] = {
+    "set": _set,
+    "unset": _unset,
+    "multiset": _multiset,
+    "export": _export,
+    "log": _log,
+    "info": _nothing,
+    "hash": _hash,
+    "db": _nothing,
+    "limit": _nothing,
+    "limit_hash": _nothing,
+    "bind_meta_app": _nothing,
+    "unbind_meta_app": _nothing,
+    "bind_digit_action": _nothing,
+    "acknowledge_call": _nothing,
+    "start_dtmf": _nothing,
+    "privacy": _nothing,
+    "presence": _nothing,
+    "sched_hangup": _nothing,
+    "sched_transfer": _nothing,
+    "sched_cancel": _nothing,
+    "set_profile_var": _nothing,
+    "set_user": _nothing,
+    "export_profile": _nothing,
+    "break": _nothing,
+    "flush_dtmf": _nothing,
+    "gentones": _playback,
+    "playback": _playback,
+    "endless_playback": _endless,
+    "say": _nothing,
+    "phrase": _nothing,
+    "speak": _nothing,
+    "answer": _answer,
+    "pre_answer": _pre_answer,
+    "ring_ready": _ring_ready,
+    "hangup": _hangup,
+    "respond": _respond,
+    "deflect": _hangup,
+    "redirect": _hangup,
+    "sleep": _sleep,
+    "wait_for_silence": _sleep,
+    "park": _park,
+    "valet_park": _park,
+    "fifo": _park,
+    "echo": _endless,
+    "delay_echo": _endless,
+    "conference": _endless,
+    "ivr": _endless,
+    "voicemail": _voicemail,
+    "eavesdrop": _eavesdrop,
+    "play_and_get_digits": _play_and_get_digits,
+    "read": _read,
+    "transfer": _transfer,
+    "execute_extension": _execute_extension,
+    "bridge": _bridge,
+    "socket": _socket,
+    "system": _system,
+    "bgsystem": _system,
+    "lua": _system,
+    "spawn": _system,
+    "record_session": _record_session,
+    "stop_record_session": _stop_record_session,
+    "send_dtmf": _send_dtmf,
+    "queue_dtmf": _send_dtmf,
+    "event": _say_event,
+    "send_display": _nothing,
+    "intercept": _nothing,
+    "callcenter": _endless,
+}

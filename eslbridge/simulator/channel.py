@@ -1,0 +1,539 @@
+"""A channel: its states, its caller profile, its variables, and the one place where its events are built."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import uuid as uuid_module
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from .dialplan import Caller, Extension
+from .events import Event, Header, Value, flat
+from .expansion import expand
+
+if TYPE_CHECKING:
+    from .configuration import User
+    from .core import Switch
+
+
+class State(IntEnum):
+    """The states of a channel; an event shows the one that runs by name and the one it is in by number."""
+
+    NEW = 0
+    INIT = 1
+    ROUTING = 2
+    SOFT_EXECUTE = 3
+    EXECUTE = 4
+    EXCHANGE_MEDIA = 5
+    PARK = 6
+    CONSUME_MEDIA = 7
+    HIBERNATE = 8
+    RESET = 9
+    HANGUP = 10
+    REPORTING = 11
+    DESTROY = 12
+    NONE = 13
+
+
+CALL_STATES = ("DOWN", "DIALING", "RINGING", "EARLY", "ACTIVE", "HELD", "RING_WAIT", "HANGUP", "UNHELD")
+
+# Where in the switch's source an event comes from: file, function, line.
+SOURCES = {
+    "CHANNEL_STATE": ("switch_channel.c", "switch_channel_perform_set_running_state", "2409"),
+    "CHANNEL_CALLSTATE": ("switch_channel.c", "switch_channel_perform_set_callstate", "302"),
+    "CHANNEL_CREATE": ("switch_core_state_machine.c", "switch_core_session_run", "626"),
+    "CHANNEL_ORIGINATE": ("switch_core_state_machine.c", "switch_core_session_run", "632"),
+    "CHANNEL_PROGRESS": ("switch_channel.c", "switch_channel_perform_mark_ring_ready_value", "3507"),
+    "CHANNEL_PROGRESS_MEDIA": ("switch_channel.c", "switch_channel_perform_mark_pre_answered", "3562"),
+    "CHANNEL_ANSWER": ("switch_channel.c", "switch_channel_perform_mark_answered", "3848"),
+    "CHANNEL_EXECUTE": ("switch_core_session.c", "switch_core_session_exec", "2949"),
+    "CHANNEL_EXECUTE_COMPLETE": ("switch_core_session.c", "switch_core_session_exec", "2972"),
+    "CHANNEL_BRIDGE": ("switch_ivr_bridge.c", "switch_ivr_multi_threaded_bridge", "1689"),
+    "CHANNEL_UNBRIDGE": ("switch_ivr_bridge.c", "switch_ivr_multi_threaded_bridge", "1879"),
+    "CHANNEL_HANGUP": ("switch_channel.c", "switch_channel_perform_hangup", "3447"),
+    "CHANNEL_HANGUP_COMPLETE": ("switch_core_state_machine.c", "switch_core_session_reporting_state", "943"),
+    "CHANNEL_DESTROY": ("switch_core_session.c", "switch_core_session_perform_destroy", "1588"),
+    "CHANNEL_PARK": ("switch_ivr.c", "switch_ivr_park", "1010"),
+    "CHANNEL_UNPARK": ("switch_ivr.c", "switch_ivr_park", "1178"),
+    "CHANNEL_HOLD": ("switch_ivr.c", "switch_ivr_hold", "1558"),
+    "CHANNEL_UNHOLD": ("switch_ivr.c", "switch_ivr_unhold", "1638"),
+    "CHANNEL_UUID": ("switch_core_session.c", "switch_core_session_set_uuid", "2516"),
+    "CHANNEL_DATA": ("mod_commands.c", "uuid_dump_function", "6585"),
+    "RECORD_START": ("switch_ivr_async.c", "record_callback", "1359"),
+    "RECORD_STOP": ("switch_ivr_async.c", "record_callback", "1599"),
+    "DTMF": ("switch_channel.c", "switch_channel_dequeue_dtmf", "755"),
+}
+
+# State changes are frequent and carry no variables.
+WITHOUT_VARIABLES = frozenset({"CHANNEL_STATE", "CHANNEL_CALLSTATE"})
+
+
+@dataclass
+class Times:
+    """Microseconds since 1970; 0 is never."""
+
+    created: int = 0
+    profile_created: int = 0
+    answered: int = 0
+    progress: int = 0
+    progress_media: int = 0
+    hangup: int = 0
+    transfer: int = 0
+    resurrect: int = 0
+    bridged: int = 0
+    last_hold: int = 0
+    hold_accum: int = 0
+
+
+@dataclass
+class Profile:
+    """A caller profile; a transfer gives the channel a new one. An empty text is left out of events."""
+
+    uuid: str
+    channel_name: str
+    direction: str
+    logical_direction: str
+    username: str = ""
+    dialplan: str = ""
+    caller_id_name: str = ""
+    caller_id_number: str = ""
+    orig_caller_id_name: str = ""
+    orig_caller_id_number: str = ""
+    callee_id_name: str = ""
+    callee_id_number: str = ""
+    network_addr: str = ""
+    ani: str = ""
+    destination_number: str = ""
+    source: str = "mod_sofia"
+    transfer_source: str = ""
+    context: str = "default"
+    rdnis: str = ""
+    index: int = 1
+    times: Times = field(default_factory=Times)
+
+    def headers(self, prefix: str, index: bool = True) -> Iterator[Header]:
+        texts = (
+            ("Direction", self.direction),
+            ("Logical-Direction", self.logical_direction),
+            ("Username", self.username),
+            ("Dialplan", self.dialplan),
+            ("Caller-ID-Name", self.caller_id_name),
+            ("Caller-ID-Number", self.caller_id_number),
+            ("Orig-Caller-ID-Name", self.orig_caller_id_name),
+            ("Orig-Caller-ID-Number", self.orig_caller_id_number),
+            ("Callee-ID-Name", self.callee_id_name),
+            ("Callee-ID-Number", self.callee_id_number),
+            ("Network-Addr", self.network_addr),
+            ("ANI", self.ani),
+            ("Destination-Number", self.destination_number),
+            ("Unique-ID", self.uuid),
+            ("Source", self.source),
+            ("Transfer-Source", self.transfer_source),
+            ("Context", self.context),
+            ("RDNIS", self.rdnis),
+            ("Channel-Name", self.channel_name),
+        )
+        for name, text in texts:
+            if text:
+                yield f"{prefix}-{name}", text
+        if index:
+            yield f"{prefix}-Profile-Index", str(self.index)
+        times = self.times
+        for name, stamp in (
+            ("Profile-Created-Time", times.profile_created),
+            ("Channel-Created-Time", times.created),
+            ("Channel-Answered-Time", times.answered),
+            ("Channel-Progress-Time", times.progress),
+            ("Channel-Progress-Media-Time", times.progress_media),
+            ("Channel-Hangup-Time", times.hangup),
+            ("Channel-Transfer-Time", times.transfer),
+            ("Channel-Resurrect-Time", times.resurrect),
+            ("Channel-Bridged-Time", times.bridged),
+            ("Channel-Last-Hold", times.last_hold),
+            ("Channel-Hold-Accum", times.hold_accum),
+        ):
+            yield f"{prefix}-{name}", str(stamp)
+        yield f"{prefix}-Screen-Bit", "true"
+        yield f"{prefix}-Privacy-Hide-Name", "false"
+        yield f"{prefix}-Privacy-Hide-Number", "false"
+
+    def seen_by_other_leg(self, with_times: bool) -> Profile:
+        """A copy as the other leg keeps it."""
+        seen = copy.copy(self)
+        seen.logical_direction = "inbound"
+        seen.transfer_source = ""
+        seen.times = copy.copy(self.times) if with_times else Times()
+        return seen
+
+
+_PROFILE_FIELDS = {
+    "dialplan": "dialplan",
+    "username": "username",
+    "caller_id_name": "caller_id_name",
+    "caller_id_number": "caller_id_number",
+    "orig_caller_id_name": "orig_caller_id_name",
+    "orig_caller_id_number": "orig_caller_id_number",
+    "callee_id_name": "callee_id_name",
+    "callee_id_number": "callee_id_number",
+    "ani": "ani",
+    "network_addr": "network_addr",
+    "rdnis": "rdnis",
+    "destination_number": "destination_number",
+    "uuid": "uuid",
+    "source": "source",
+    "transfer_source": "transfer_source",
+    "context": "context",
+    "chan_name": "channel_name",
+}
+
+
+class Channel(Caller):
+    """One leg. Its task runs the state machine; whoever changes its state wakes the task."""
+
+    def __init__(self, switch: Switch, name: str, direction: str, uuid: str = ""):
+        self.switch = switch
+        self.uuid = uuid or str(uuid_module.uuid4())
+        self.call_uuid = self.uuid
+        self.name = name
+        self.direction = direction
+        self.state = State.NEW
+        self.running = State.NEW
+        self.call_state = "DOWN"
+        self.hit_dialplan = direction == "inbound"
+        self.presence_id = ""
+        self.variables: dict[str, Value] = {}
+        self.profile: Profile | None = None
+        self.profiles: list[tuple[Profile, Extension | None]] = []
+        self.originator: Profile | None = None
+        self.originatee: Profile | None = None
+        self.originatees: list[Profile] = []
+        self.cause = ""
+        self.early = False
+        self.answered = False
+        self.has_media = False
+        self.held = False
+        self.partner: Channel | None = None
+        self.extension: Extension | None = None
+        self.application = ""
+        self.application_data = ""
+        self.app_log: list[tuple[str, str, int]] = []
+        self.party: Any = None
+        self.sip: Any = None
+        self.session_id = switch.next_session_id()
+        self.started_at = switch.clock.now()
+        self.broken_off = 0
+        self.ready = asyncio.Event()
+        self.queue: list[Any] = []
+        self.dialled_user: User | None = None
+        self.dial_variables: dict[str, str] = {}
+        self.hung_up_here = False
+        self.preset: Extension | None = None
+        self.preset_bridge: Any = None
+        self.loopback_application = ""
+        self.recordings: list[str] = []
+        self.digits: list[str] = []
+        self.hold_log: list[tuple[int, int]] = []
+        self.reported = asyncio.Event()
+        self.destroyed = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self.sockets: list[Any] = []
+        self.timers: list[asyncio.TimerHandle] = []
+        self.disposition = ""
+        self._sleepers: list[asyncio.Future[Any]] = []
+
+    # What the dialplan asks
+
+    def profile_field(self, name: str) -> str | None:
+        attribute = _PROFILE_FIELDS.get(name.lower())
+        if self.profile is None or attribute is None:
+            return None
+        return str(getattr(self.profile, attribute))
+
+    def expand(self, text: str) -> str:
+        return expand(text, self.get_variable, self.call_api)
+
+    def set_match(self, values: list[str]) -> None:
+        self.set_variable("DP_MATCH", values)
+
+    def run_inline(self, application: str, data: str) -> None:
+        data = self.expand(data)
+        if application == "set":
+            name, _, value = data.partition("=")
+            self.set_variable(name, value)
+        elif application == "unset":
+            self.variables.pop(data, None)
+        elif application == "system":
+            self.switch.would_execute(data)
+
+    def call_api(self, name: str, arguments: str) -> str:
+        return self.switch.expansion_api(name, arguments, self)
+
+    # Variables
+
+    def set_variable(self, name: str, value: Value | None) -> None:
+        """Sets a variable, which moves it to the end; an empty value removes it."""
+        self.variables.pop(name, None)
+        if value:
+            self.variables[name] = value
+
+    def set_variables(self, values: dict[str, str]) -> None:
+        for name, value in values.items():
+            self.set_variable(name, value)
+
+    def change_variable(self, name: str, value: Value) -> None:
+        """Changes a value where it stands."""
+        self.variables[name] = value
+
+    def get_variable(self, name: str) -> str | None:
+        """A channel variable, else a field of the caller profile, else a global."""
+        index = None
+        if name.endswith("]") and "[" in name:
+            name, _, number = name[:-1].partition("[")
+            index = int(number) if number.isdigit() else 0
+        found = self.variables.get(name)
+        if found is not None:
+            if index is not None and not isinstance(found, str):
+                return found[index] if index < len(found) else None
+            return flat(found)
+        return self.profile_field(name) or self.switch.variables.get(name)
+
+    def text(self, name: str) -> str:
+        """A channel variable as text, empty when absent."""
+        return flat(self.variables.get(name, ""))
+
+    # Events
+
+    @property
+    def answer_state(self) -> str:
+        if self.state >= State.HANGUP:
+            return "hangup"
+        if self.answered:
+            return "answered"
+        return "early" if self.early else "ringing"
+
+    def basic_headers(self) -> list[Header]:
+        headers: list[Header] = [
+            ("Channel-State", f"CS_{self.running.name}"),
+            ("Channel-Call-State", self.call_state),
+            ("Channel-State-Number", str(int(self.state))),
+            ("Channel-Name", self.name),
+            ("Unique-ID", self.uuid),
+            ("Call-Direction", self.direction),
+            ("Presence-Call-Direction", self.direction),
+            ("Channel-HIT-Dialplan", "true" if self.hit_dialplan else "false"),
+        ]
+        if self.presence_id:
+            headers.append(("Channel-Presence-ID", self.presence_id))
+        headers.append(("Channel-Call-UUID", self.call_uuid))
+        headers.append(("Answer-State", self.answer_state))
+        if self.cause:
+            headers.append(("Hangup-Cause", self.cause))
+        if self.has_media:
+            for side in ("Read", "Write"):
+                headers.append((f"Channel-{side}-Codec-Name", self.codec_name))
+                headers.append((f"Channel-{side}-Codec-Rate", "8000"))
+                headers.append((f"Channel-{side}-Codec-Bit-Rate", self.codec_bit_rate))
+        return headers
+
+    @property
+    def codec_name(self) -> str:
+        return "PCMU" if self.sip else "L16"
+
+    @property
+    def codec_bit_rate(self) -> str:
+        return "64000" if self.sip else "128000"
+
+    def headers(self, with_variables: bool = True) -> list[Header]:
+        """Everything that an event about this channel says of it, in the switch's order."""
+        headers = self.basic_headers()
+        if self.profile:
+            headers += self.profile.headers("Caller")
+        other = self.originator or self.originatee
+        if other:
+            headers.append(("Other-Type", "originator" if self.originator else "originatee"))
+            headers += other.headers("Other-Leg", index=False)
+        if with_variables:
+            headers += [("variable_" + name, value) for name, value in self.variables.items()]
+        return headers
+
+    def fire(
+        self,
+        name: str,
+        before: list[Header] | None = None,
+        after: list[Header] | None = None,
+        source: tuple[str, str, str] | None = None,
+    ) -> None:
+        """Sends an event about this channel: extra headers come before or after its own."""
+        if not self.switch.wanted(name):
+            self.switch.skip_event()
+            return
+        self.switch.send(self.event(name, before, after, source))
+
+    def event(
+        self,
+        name: str,
+        before: list[Header] | None = None,
+        after: list[Header] | None = None,
+        source: tuple[str, str, str] | None = None,
+    ) -> Event:
+        headers = self.switch.event_head(name, source or SOURCES[name])
+        headers += before or ()
+        headers += self.headers(name not in WITHOUT_VARIABLES)
+        headers += after or ()
+        return Event(name, headers)
+
+    # States
+
+    def enter(self, state: State) -> None:
+        """Makes a state the one that runs, and says so."""
+        self.running = state
+        self.fire("CHANNEL_STATE")
+
+    def set_call_state(self, call_state: str) -> None:
+        if call_state == self.call_state:
+            return
+        before = self.call_state
+        self.call_state = call_state
+        number = str(CALL_STATES.index(call_state))
+        self.fire(
+            "CHANNEL_CALLSTATE",
+            [("Original-Channel-Call-State", before), ("Channel-Call-State-Number", number)],
+        )
+
+    def set_state(self, state: State) -> None:
+        """Asks the task to go on in another state."""
+        if self.state < State.HANGUP:
+            self.state = state
+            self.broken_off += 1
+            self.wake()
+
+    @property
+    def up(self) -> bool:
+        return self.state < State.HANGUP
+
+    def hangup(self, cause: str) -> None:
+        """Ends the channel: the event goes out at once, the rest follows in the channel's own task."""
+        if self.state >= State.HANGUP:
+            return
+        self.state = State.HANGUP
+        self.cause = cause
+        self.held = False
+        self.fire("CHANNEL_HANGUP")
+        if self.party is not None:
+            self.party.channel_ended(self)
+        self.wake()
+
+    def mark_ringing(self) -> None:
+        """The far end rings (180)."""
+        if not self.up or self.answered or self.early or not self.profile:
+            return
+        if not self.profile.times.progress:
+            self.profile.times.progress = self.switch.clock.now()
+            if self.originator:
+                self.originator.times.progress = self.profile.times.progress
+        self.fire("CHANNEL_PROGRESS")
+        self.set_call_state("RINGING")
+        self.wake()
+
+    def mark_early(self) -> None:
+        """Media before the answer (183)."""
+        if not self.up or self.answered or self.early or not self.profile:
+            return
+        self.early = True
+        self.has_media = True
+        times = self.profile.times
+        times.progress_media = self.switch.clock.now()
+        times.progress = times.progress or times.progress_media
+        self.fire("CHANNEL_PROGRESS_MEDIA")
+        self.set_call_state("EARLY")
+        self.wake()
+
+    def mark_answered(self) -> None:
+        if not self.up or self.answered or not self.profile:
+            return
+        self.answered = True
+        self.has_media = True
+        self.profile.times.answered = self.switch.clock.now()
+        self.fire("CHANNEL_ANSWER")
+        self.set_call_state("ACTIVE")
+        if self.party is not None and self.direction == "inbound":
+            self.party.call_answered(self)
+        self.wake()
+
+    # Waiting
+
+    def wake(self) -> None:
+        """Whoever waits on this channel looks again."""
+        sleepers, self._sleepers = self._sleepers, []
+        for sleeper in sleepers:
+            if not sleeper.done():
+                sleeper.set_result(None)
+
+    def sleep_with(self, sleeper: asyncio.Future[Any]) -> None:
+        self._sleepers.append(sleeper)
+
+    def stop_sleeping(self, sleeper: asyncio.Future[Any]) -> None:
+        if sleeper in self._sleepers:
+            self._sleepers.remove(sleeper)
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Waits for a change of this channel. False when the time ran out first."""
+        sleeper: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.sleep_with(sleeper)
+        handle = None
+        if seconds is not None:
+            handle = asyncio.get_running_loop().call_later(max(seconds, 0), _time_is_up, sleeper)
+        result = await sleeper
+        if handle:
+            handle.cancel()
+        self.stop_sleeping(sleeper)
+        return result is None
+
+    async def sleep(self, seconds: float) -> None:
+        """Passes time on the call: until it is over, sent elsewhere, or interrupted; messages are worked on."""
+        loop = asyncio.get_running_loop()
+        until, state, mark = loop.time() + seconds, self.state, self.broken_off
+        while self.state == state and self.broken_off == mark and loop.time() < until:
+            if not await self.run_queue():
+                await self.wait(until - loop.time())
+
+    async def run_queue(self) -> bool:
+        """Runs what was sent to this channel meanwhile. False when there was nothing."""
+        from .apps import run_message
+
+        worked = bool(self.queue)
+        while self.queue and self.up:
+            await run_message(self, self.queue.pop(0))
+        return worked
+
+    async def work_queue(self) -> None:
+        """Waits for a change, or runs what was sent to this channel."""
+        if not await self.run_queue() and self.up:
+            await self.wait()
+
+    def post(self, message: Any) -> None:
+        self.queue.append(message)
+        self.wake()
+
+    def fire_uuid_change(self, old: str) -> None:
+        """The channel was made under another UUID than the one that was asked for."""
+        running, state = self.running, self.state
+        self.running, self.state = State.NONE, State.INIT
+        self.fire("CHANNEL_UUID", [("Old-Unique-ID", old)])
+        self.running, self.state = running, state
+
+    def replace_profile(self, profile: Profile) -> None:
+        """A transfer: the old profile stays in the records."""
+        if self.profile:
+            self.profiles.insert(0, (self.profile, self.extension))
+            profile.index = self.profile.index + 1
+        self.profile = profile
+        self.extension = None
+
+
+def _time_is_up(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_result("late")

@@ -1,0 +1,141 @@
+"""Gateways of the external profile: what runs, which is not always what the files say."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .configuration import GatewaySettings
+from .events import Header
+
+if TYPE_CHECKING:
+    from .core import Switch
+
+# Seconds of the profile's own tick: registering, and deleting what was marked.
+REGISTER_AFTER = 0.15
+TICK = 1.0
+
+_STATE = ("sofia_reg.c", "sofia_reg_fire_custom_gateway_state_event", "156")
+
+
+@dataclass
+class Gateway:
+    """A running gateway, with the settings it was started with."""
+
+    settings: GatewaySettings
+    state: str = "NOREG"
+    status: str = "UP"
+    started: float = field(default_factory=time.monotonic)
+    calls_in: int = 0
+    calls_out: int = 0
+    failed_calls_in: int = 0
+    failed_calls_out: int = 0
+    deleted: bool = False
+
+    @property
+    def usable(self) -> bool:
+        return self.status == "UP" and not self.deleted
+
+    def param(self, name: str, default: str = "") -> str:
+        return self.settings.params.get(name) or default
+
+    @property
+    def proxy(self) -> str:
+        return self.param("proxy", self.param("realm", self.settings.name))
+
+
+class Gateways:
+    """All running gateways, by name."""
+
+    def __init__(self, switch: Switch):
+        self.switch = switch
+        self.running: dict[str, Gateway] = {}
+        # Proxies that do not answer; a gateway to one of them fails to register.
+        self.unreachable: set[str] = set()
+
+    def load_all(self) -> None:
+        """What the switch does with its gateways when it starts."""
+        for settings in self.switch.configuration.gateways.values():
+            self._add(settings, announce=False)
+
+    def rescan(self, profile: str) -> None:
+        """Starts what is new in the files. What runs already stays as it is, edited or not."""
+        for settings in self.switch.configuration.gateways.values():
+            if settings.profile == profile and settings.name not in self.running:
+                self._add(settings, announce=True)
+
+    def _add(self, settings: GatewaySettings, announce: bool) -> None:
+        gateway = Gateway(settings)
+        self.running[settings.name] = gateway
+        if announce:
+            headers: list[Header] = [("Gateway", settings.name), ("profile-name", settings.profile)]
+            self._custom("sofia::gateway_add", ("sofia_reg.c", "sofia_reg_add_gateway", "3723"), headers)
+        if settings.registers:
+            gateway.state, gateway.status = "UNREGED", "DOWN"
+            self.switch.spawn(self._register(gateway))
+
+    async def _register(self, gateway: Gateway) -> None:
+        await asyncio.sleep(REGISTER_AFTER)
+        if gateway.deleted:
+            return
+        self._set_state(gateway, "TRYING", "DOWN", [])
+        if gateway.proxy in self.unreachable or gateway.proxy.split(":")[0] in self.unreachable:
+            self._set_state(gateway, "FAILED", "DOWN", [("Phrase", "Service Unavailable"), ("Status", "503")])
+            await asyncio.sleep(TICK)
+            if not gateway.deleted:
+                self._set_state(gateway, "FAIL_WAIT", "DOWN", [])
+            return
+        network: list[Header] = [("Register-Network-IP", "127.0.0.1"), ("Register-Network-Port", "5060")]
+        self._set_state(gateway, "REGISTER", "DOWN", [*network, ("Phrase", "OK"), ("Status", "200")])
+        await asyncio.sleep(TICK)
+        if not gateway.deleted:
+            self._set_state(gateway, "REGED", "UP", network)
+
+    def _set_state(self, gateway: Gateway, state: str, status: str, more: list[Header]) -> None:
+        gateway.state, gateway.status = state, status
+        headers: list[Header] = [
+            ("Gateway", gateway.settings.name),
+            ("State", state),
+            ("Ping-Status", status),
+        ]
+        self._custom("sofia::gateway_state", _STATE, headers + more)
+
+    def kill(self, name: str) -> bool:
+        """``killgw``: marks it; it is gone about a second later."""
+        gateway = self.running.get(name)
+        if gateway is None or gateway.deleted:
+            return False
+        gateway.deleted = True
+        self.switch.spawn(self._delete(gateway))
+        return True
+
+    async def _delete(self, gateway: Gateway) -> None:
+        if gateway.settings.registers:
+            await asyncio.sleep(TICK * 0.4)
+            network: list[Header] = []
+            if gateway.state == "REGED":
+                network = [("Register-Network-IP", "127.0.0.1"), ("Register-Network-Port", "5060")]
+            self._set_state(gateway, "DOWN", "DOWN", network)
+            await asyncio.sleep(TICK * 0.6)
+        else:
+            await asyncio.sleep(TICK)
+        self._remove(gateway)
+
+    def _remove(self, gateway: Gateway) -> None:
+        if self.running.get(gateway.settings.name) is gateway:
+            del self.running[gateway.settings.name]
+        headers: list[Header] = [
+            ("profile-name", gateway.settings.profile),
+            ("Gateway", gateway.settings.name),
+        ]
+        self._custom("sofia::gateway_delete", ("sofia_reg.c", "sofia_reg_check_gateway", "343"), headers)
+
+    def delete_all(self) -> None:
+        for gateway in list(self.running.values()):
+            gateway.deleted = True
+            self._remove(gateway)
+
+    def _custom(self, subclass: str, source: tuple[str, str, str], headers: list[Header]) -> None:
+        self.switch.send_custom(subclass, self.switch.event_head("CUSTOM", source, subclass) + headers)

@@ -1,0 +1,397 @@
+"""What SIP leaves on a channel: the variables of an INVITE, of its answers, and of its end.
+
+The order of the variables is that of the recordings, because the switch shows them in the order in which it set them.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from .channel import Channel
+
+CODECS = "OPUS,G722,PCMU,PCMA,H264,VP8"
+PHONE_CODEC = "CORE_PCM_MODULE.PCMU@8000h@20i@64000b"
+PORTS = {"internal": "5060", "external": "5080"}
+
+# What a final answer means to the switch: SIP status and phrase by hang-up cause.
+REFUSALS = {
+    "USER_BUSY": ("486", "Busy Here"),
+    "CALL_REJECTED": ("603", "Decline"),
+    "NO_USER_RESPONSE": ("480", "Temporarily Unavailable"),
+    "UNALLOCATED_NUMBER": ("404", "Not Found"),
+    "NORMAL_TEMPORARY_FAILURE": ("503", "Service Unavailable"),
+    "INCOMPATIBLE_DESTINATION": ("488", "Not Acceptable Here"),
+}
+
+Q850 = {
+    "UNALLOCATED_NUMBER": 1,
+    "NO_ROUTE_DESTINATION": 3,
+    "NORMAL_CLEARING": 16,
+    "USER_BUSY": 17,
+    "NO_USER_RESPONSE": 18,
+    "NO_ANSWER": 19,
+    "SUBSCRIBER_ABSENT": 20,
+    "CALL_REJECTED": 21,
+    "DESTINATION_OUT_OF_ORDER": 27,
+    "INVALID_NUMBER_FORMAT": 28,
+    "NORMAL_UNSPECIFIED": 31,
+    "NORMAL_TEMPORARY_FAILURE": 41,
+    "NETWORK_OUT_OF_ORDER": 38,
+    "RECOVERY_ON_TIMER_EXPIRE": 102,
+    "INCOMPATIBLE_DESTINATION": 88,
+    "CHAN_NOT_IMPLEMENTED": 66,
+    "INVALID_GATEWAY": 608,
+    "GATEWAY_DOWN": 609,
+    "INVALID_PROFILE": 607,
+    "USER_NOT_REGISTERED": 606,
+    "ORIGINATOR_CANCEL": 487,
+    "LOSE_RACE": 502,
+    "MANAGER_REQUEST": 503,
+    "ALLOTTED_TIMEOUT": 602,
+    "PICKED_OFF": 501,
+    "SYSTEM_SHUTDOWN": 500,
+    "EXCHANGE_ROUTING_ERROR": 25,
+    "MANDATORY_IE_MISSING": 96,
+    "PROGRESS_TIMEOUT": 607,
+}
+
+
+def _tag() -> str:
+    return secrets.token_urlsafe(10)[:13].replace("-", "a").replace("_", "b")
+
+
+def phone_sdp(port: int) -> str:
+    """The offer of a phone that speaks PCMU."""
+    return (
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+        f"m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+    )
+
+
+def switch_sdp(port: int, session: int, version: int, codec: str) -> str:
+    """The offer of the switch; ``codec`` is PCMU, L16 or empty for everything that the profile knows."""
+    head = (
+        f"v=0\r\no=FreeSWITCH {session} {session + version} IN IP4 127.0.0.1\r\ns=FreeSWITCH\r\n"
+        "c=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    )
+    tail = "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+    if codec == "PCMU":
+        return f"{head}m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n{tail}"
+    if codec == "L16":
+        return f"{head}m=audio {port} RTP/AVP 102 101\r\na=rtpmap:102 L16/8000\r\n{tail}"
+    opus = (
+        "useinbandfec=1; maxaveragebitrate=30000; maxplaybackrate=48000; ptime=20; minptime=10; maxptime=40"
+    )
+    return (
+        f"{head}m=audio {port} RTP/AVP 102 9 0 8 103 101\r\na=rtpmap:102 opus/48000/2\r\na=fmtp:102 {opus}\r\n"
+        "a=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+        f"a=rtpmap:103 telephone-event/48000\r\na=fmtp:103 0-15\r\n{tail}"
+    )
+
+
+@dataclass
+class SipLeg:
+    """The SIP side of a channel: which profile, and where the other end is."""
+
+    profile: str
+    host: str
+    port: int
+    contact_user: str
+    domain: str = "127.0.0.1"
+    media_port: int = field(default_factory=lambda: random.randrange(16384, 32768, 2))
+    remote_media_port: int = field(default_factory=lambda: random.randrange(30000, 39000, 2))
+    sdp_session: int = field(default_factory=lambda: int(time.time()) - 20000)
+    sdp_version: int = 1
+    cseq: int = field(default_factory=lambda: random.randrange(100_000_000, 130_000_000))
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def profile_url(self) -> str:
+        return f"sip:mod_sofia@{self.host}:{PORTS.get(self.profile, '5060')}"
+
+
+def branch() -> str:
+    return f"SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK{_tag()}"
+
+
+def received_invite(
+    channel: Channel,
+    leg: SipLeg,
+    caller: str,
+    display: str,
+    number: str,
+    user_variables: dict[str, str] | None,
+) -> None:
+    """Variables of an inbound leg when it is created; ``user_variables`` when a user authenticated."""
+    tag, now = secrets.token_hex(4), str(channel.switch.clock.now())
+    ip, port, domain = leg.host, str(leg.port), leg.domain
+    set_ = channel.set_variables
+    set_({"direction": "inbound", "uuid": channel.uuid, "call_uuid": channel.uuid})
+    set_(
+        {"session_id": str(channel.session_id), "sip_from_user": caller, "sip_from_uri": f"{caller}@{domain}"}
+    )
+    set_({"sip_from_host": domain, "video_media_flow": "disabled", "audio_media_flow": "disabled"})
+    set_({"text_media_flow": "disabled", "channel_name": channel.name, "sip_call_id": uuid.uuid4().hex})
+    set_(
+        {
+            "sip_local_network_addr": ip,
+            "sip_network_ip": ip,
+            "sip_network_port": port,
+            "sip_invite_stamp": now,
+        }
+    )
+    set_({"sip_received_ip": ip, "sip_received_port": port, "sip_via_protocol": "udp"})
+    if user_variables is not None:
+        set_({"sip_authorized": "true"})
+        head = channel.switch.event_head("REQUEST_PARAMS", ("sofia.c", "sofia_handle_sip_i_invite", "10735"))
+        set_({name: str(value) for name, value in head})
+        set_({"sip_number_alias": caller, "sip_auth_username": caller, "sip_auth_realm": domain})
+        set_({"number_alias": caller, "requested_user_name": caller, "requested_domain_name": domain})
+        set_(user_variables)
+        set_({"user_name": caller, "domain_name": domain})
+    set_(
+        {"sip_from_user_stripped": caller.lstrip("+"), "sip_from_tag": tag, "sofia_profile_name": leg.profile}
+    )
+    set_({"sofia_profile_url": leg.profile_url, "recovery_profile_name": leg.profile})
+    via = f"SIP/2.0/UDP {leg.address};rport={port};branch=z9hG4bK{secrets.token_hex(5)}"
+    set_({"sip_full_via": via, "sip_from_display": display})
+    set_({"sip_full_from": f'"{display}" <sip:{caller}@{domain}>;tag={tag}'})
+    set_(
+        {
+            "sip_full_to": f"<sip:{number}@{domain}>",
+            "sip_req_user": number,
+            "sip_req_uri": f"{number}@{domain}",
+        }
+    )
+    set_(
+        {
+            "sip_req_host": domain,
+            "sip_to_user": number,
+            "sip_to_uri": f"{number}@{domain}",
+            "sip_to_host": domain,
+        }
+    )
+    set_({"sip_contact_user": caller, "sip_contact_port": port, "sip_contact_uri": f"{caller}@{leg.address}"})
+    set_({"sip_contact_host": ip, "rtp_use_codec_string": CODECS, "sip_via_host": ip, "sip_via_port": port})
+    set_({"sip_via_rport": port, "max_forwards": "70"})
+    if user_variables is not None:
+        set_({"presence_id": f"{caller}@{domain}"})
+    set_({"switch_r_sdp": phone_sdp(leg.remote_media_port), "ep_codec_string": PHONE_CODEC})
+    set_({"endpoint_disposition": "DELAYED NEGOTIATION"})
+
+
+def sent_invite(
+    channel: Channel,
+    leg: SipLeg,
+    originator: Channel | None,
+    dial_variables: dict[str, str],
+    originate_early_media: bool,
+) -> None:
+    """Variables of an outbound leg when it is created."""
+    set_ = channel.set_variables
+    set_({"direction": "outbound", "is_outbound": "true", "uuid": channel.uuid})
+    if originator is None:
+        set_({"call_uuid": channel.uuid})
+    set_(
+        {
+            "session_id": str(channel.session_id),
+            "sip_local_network_addr": leg.host,
+            "sip_profile_name": leg.profile,
+        }
+    )
+    if originator is None:
+        set_({"video_media_flow": "disabled"})
+    set_({"text_media_flow": "disabled", "channel_name": channel.name})
+    set_({"sip_destination_url": f"sip:{leg.contact_user}@{leg.address}"})
+    codec = ""
+    if originator is not None:
+        codec = _bond(channel, originator)
+    set_(dial_variables)
+    set_({"originate_early_media": "true" if originate_early_media else "false"})
+    if originator is not None:
+        set_({"originating_leg_uuid": originator.uuid})
+    set_({"originate_endpoint": "sofia", "rtp_use_codec_string": codec or CODECS, "local_media_ip": leg.host})
+    set_(
+        {
+            "local_media_port": str(leg.media_port),
+            "advertised_media_ip": leg.host,
+            "audio_media_flow": "sendrecv",
+        }
+    )
+    if originator is not None:
+        set_({"video_media_flow": "inactive" if originator.answered and originator.sip else "sendrecv"})
+    offered = "L16" if codec.startswith("L16") else "PCMU" if codec else ""
+    set_({"rtp_local_sdp_str": switch_sdp(leg.media_port, leg.sdp_session, leg.sdp_version, offered)})
+    set_(
+        {
+            "sip_outgoing_contact_uri": f"<{leg.profile_url}>",
+            "sip_req_uri": f"{leg.contact_user}@{leg.address}",
+        }
+    )
+    set_({"sip_to_host": leg.address, "sip_from_host": leg.domain, "sofia_profile_name": leg.profile})
+    set_({"recovery_profile_name": leg.profile, "sofia_profile_url": leg.profile_url})
+
+
+def _bond(channel: Channel, originator: Channel) -> str:
+    forwards = originator.text("max_forwards")
+    codec = "PCMU@8000h@20i" if originator.has_media else originator.text("ep_codec_string")
+    if not originator.sip:
+        codec = "L16@8000h@20i"
+    channel.set_variables(
+        {
+            "max_forwards": str(int(forwards) - 1) if forwards else "70",
+            "originator_codec": codec,
+            "originator": originator.uuid,
+            "signal_bond": originator.uuid,
+            "switch_m_sdp": originator.text("switch_r_sdp"),
+            "call_uuid": originator.call_uuid,
+        }
+    )
+    return codec
+
+
+def ringing(channel: Channel, leg: SipLeg) -> None:
+    """Variables that the first provisional answer brings."""
+    profile = channel.profile
+    if profile is None:
+        return
+    local, remote, via = _tag(), secrets.token_hex(4), branch()
+    user, port, ip = leg.contact_user, str(leg.port), leg.host
+    number = profile.caller_id_number or "0000000000"
+    channel.variables.pop("sip_to_host", None)
+    display = profile.caller_id_name
+    channel.set_variables(
+        {"sip_reply_host": ip, "sip_reply_port": port, "sip_network_ip": ip, "sip_network_port": port}
+    )
+    channel.set_variables({"sip_recover_contact": f"<sip:{user}@{leg.address}>", "sip_full_via": via})
+    channel.set_variables({"sip_recover_via": via, "sip_from_display": display})
+    quoted = f'"{display}" ' if display else ""
+    channel.set_variables({"sip_full_from": f"{quoted}<sip:{number}@{leg.domain}>;tag={local}"})
+    channel.set_variables(
+        {"sip_full_to": f"<sip:{user}@{leg.address}>;tag={remote}", "sip_from_user": number}
+    )
+    channel.set_variables(
+        {"sip_from_uri": f"{number}@{leg.domain}", "sip_from_host": leg.domain, "sip_to_user": user}
+    )
+    channel.set_variables({"sip_to_port": port, "sip_to_uri": f"{user}@{leg.address}", "sip_to_host": ip})
+    channel.set_variables({"sip_contact_user": user, "sip_contact_port": port})
+    channel.set_variables({"sip_contact_uri": f"{user}@{leg.address}", "sip_contact_host": ip})
+    channel.set_variables({"sip_to_tag": remote, "sip_from_tag": local, "sip_cseq": str(leg.cseq)})
+    channel.set_variables({"sip_call_id": str(uuid.uuid4())})
+    if profile.network_addr == "":
+        profile.network_addr = ip
+
+
+def media(channel: Channel, leg: SipLeg) -> None:
+    """Variables that a negotiated codec brings."""
+    channel.set_variables(
+        {
+            "rtp_use_codec_string": channel.text("rtp_use_codec_string"),
+            "remote_video_media_flow": "inactive",
+            "remote_text_media_flow": "inactive",
+            "remote_audio_media_flow": "sendrecv",
+        }
+    )
+    if channel.direction == "inbound":
+        channel.set_variable("audio_media_flow", "sendrecv")
+    channel.set_variables(
+        {
+            "rtp_audio_recv_pt": "0",
+            "rtp_use_codec_name": "PCMU",
+            "rtp_use_codec_rate": "8000",
+            "rtp_use_codec_ptime": "20",
+            "rtp_use_codec_channels": "1",
+            "rtp_last_audio_codec_string": "PCMU@8000h@20i@1c",
+            "read_codec": "PCMU",
+            "original_read_codec": "PCMU",
+            "read_rate": "8000",
+            "original_read_rate": "8000",
+            "write_codec": "PCMU",
+            "write_rate": "8000",
+            "dtmf_type": "rfc2833",
+            "local_media_ip": leg.host,
+            "local_media_port": str(leg.media_port),
+            "advertised_media_ip": leg.host,
+            "rtp_use_timer_name": "soft",
+            "rtp_use_pt": "0",
+            "rtp_use_ssrc": str(random.randrange(2**31, 2**32)),
+            "rtp_2833_send_payload": "101",
+            "rtp_2833_recv_payload": "101",
+            "remote_media_ip": leg.host,
+            "remote_media_port": str(leg.remote_media_port),
+        }
+    )
+
+
+def peer_answered(channel: Channel, leg: SipLeg) -> None:
+    """Variables that the 200 of an outbound leg brings."""
+    channel.set_variables({"switch_r_sdp": phone_sdp(leg.remote_media_port), "ep_codec_string": PHONE_CODEC})
+    media(channel, leg)
+
+
+def bye_received(channel: Channel) -> None:
+    """A BYE ends the channel: known before the hang-up event goes out."""
+    channel.set_variables(
+        {"sip_term_status": "200", "proto_specific_hangup_cause": "sip:200", "sip_term_cause": "16"}
+    )
+
+
+def refused(channel: Channel, status: str, phrase: str, cause: str) -> None:
+    """The far end refused with a final answer."""
+    channel.set_variables(
+        {
+            "sip_hangup_disposition": "recv_refuse",
+            "sip_invite_failure_status": status,
+            "sip_invite_failure_phrase": phrase,
+            "sip_term_status": status,
+            "proto_specific_hangup_cause": f"sip:{status}",
+            "sip_term_cause": str(Q850.get(cause, 0)),
+        }
+    )
+
+
+def closing_disposition(channel: Channel) -> dict[str, str]:
+    """How the switch itself takes the leg down, seen when the leg is reported."""
+    if not channel.sip or "sip_hangup_disposition" in channel.variables:
+        return {}
+    if channel.answered:
+        return {"sip_hangup_disposition": "send_bye"}
+    if channel.direction == "inbound":
+        return {"sip_hangup_disposition": "send_refuse"}
+    if channel.text("sip_call_id"):
+        return {
+            "sip_hangup_disposition": "send_cancel",
+            "sip_invite_failure_status": "487",
+            "sip_invite_failure_phrase": "CANCEL",
+        }
+    return {"sip_hangup_disposition": "send_cancel"}
+
+
+def answered(channel: Channel, leg: SipLeg) -> None:
+    """The switch answers an inbound leg."""
+    if not channel.has_media:
+        media(channel, leg)
+    leg.sdp_version = 2
+    channel.set_variables({"video_media_flow": "inactive", "text_media_flow": "inactive"})
+    channel.set_variable(
+        "rtp_local_sdp_str", switch_sdp(leg.media_port, leg.sdp_session, leg.sdp_version, "PCMU")
+    )
+
+
+def acknowledged(channel: Channel) -> None:
+    """The ACK of an inbound call brings the tag that the switch gave it."""
+    tag = _tag()
+    number, domain = channel.text("sip_to_user"), channel.text("sip_to_host")
+    channel.set_variables({"sip_to_tag": tag, "sip_from_tag": channel.text("sip_from_tag")})
+    channel.set_variables(
+        {"sip_cseq": str(random.randrange(1, 1000)), "sip_call_id": channel.text("sip_call_id")}
+    )
+    channel.set_variables({"sip_full_from": channel.text("sip_full_from")})
+    channel.set_variable("sip_full_to", f"<sip:{number}@{domain}>;tag={tag}")
