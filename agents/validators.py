@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from eslbridge.switchxml import UnsafeValue, check_value
 
 _EXTENSION = re.compile(r"[1-9][0-9]{3,5}", re.ASCII)
-_SIP_NAME = re.compile(r"[}\\]")
+# The switch cuts a caller-ID name at `"`, `@`, `:` and `/`; braces and backslashes mean something to it.
+_NOT_CARRIED = re.compile(r'["@:/{}\\]')
 
 
 def validate_extension(value: str) -> None:
@@ -24,7 +25,9 @@ def validate_display_name(value: str) -> None:
         check_value(value, "The name")
     except UnsafeValue as refused:
         raise ValidationError(f"The name {refused.problem}") from None
-    if found := _SIP_NAME.search(value):
+    if found := _NOT_CARRIED.search(value):
         raise ValidationError(f"The name holds “{found[0]}”, which the switch cannot carry. Leave it out.")
     if not value.strip():
         raise ValidationError("The name is empty.")
+    if value != value.strip():
+        raise ValidationError("The name begins or ends with a space. Leave it out.")

@@ -138,6 +138,7 @@ class Follower:
     def __init__(self, switch_name: str) -> None:
         self.switch_name = switch_name
         self.watched: dict[str, str] = {}  # A-leg UUID -> state
+        self.refusals: dict[str, str] = {}  # A-leg UUID -> why the leg that it made came to nothing
 
     def take_stock(self, alive: set[str], connected_at: datetime) -> None:
         """After a reconnect: dials of before whose A-leg is gone are over; how, is not known."""
@@ -175,6 +176,8 @@ class Follower:
         a_leg = event.get("variable_originator") or event.get("Other-Leg-Unique-ID", "")
         if a_leg in self.watched and event.name in self.B_LEG:
             return a_leg, self.B_LEG[event.name], ""
+        if a_leg in self.watched and event.name == "CHANNEL_HANGUP_COMPLETE":
+            self.refusals[a_leg] = in_words(event.get("Hangup-Cause", ""))
         return None
 
     def _refused(self, event: Event) -> tuple[str, str, str] | None:
@@ -188,7 +191,8 @@ class Follower:
     def _end(self, uuid: str, cause: str) -> tuple[str, str]:
         if self.watched[uuid] == Dial.State.ANSWERED:
             return Dial.State.ENDED, in_words(cause)
-        return Dial.State.FAILED, in_words(cause) or "Hung up before anybody answered."
+        why = in_words(cause) or self.refusals.get(uuid) or "Hung up before anybody answered."
+        return Dial.State.FAILED, why
 
     def _is_forward(self, uuid: str, state: str) -> bool:
         return self.ORDER.index(state) > self.ORDER.index(self.watched[uuid])
@@ -197,6 +201,7 @@ class Follower:
         over = state in {Dial.State.ENDED, Dial.State.FAILED}
         if over:
             self.watched.pop(uuid, None)
+            self.refusals.pop(uuid, None)
         Dial.objects.open().filter(pk=uuid).update(
             state=state, cause=cause, ended_at=timezone.now() if over else None
         )

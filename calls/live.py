@@ -6,7 +6,7 @@ switch in memory and writes each batch of changes to Redis in one pipeline; page
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 import orjson
@@ -143,10 +143,16 @@ class Projection:
                 changed[uuid] = self.legs[uuid] = moved(self.legs.get(uuid), event, self.switch)
         self._write(changed)
 
-    def take_stock(self, rows: Iterable[dict[str, str]]) -> None:
-        """Replace all legs by the switch's own list (`show channels as json`); keep what only events tell."""
-        listed = (_listed(row, self.legs.get(row["uuid"]), self.switch) for row in rows)
-        self.legs = {leg.uuid: leg for leg in listed}
+    def take_stock(self, rows: Iterable[dict[str, str]], exist: Callable[[list[str]], set[str]]) -> None:
+        """Replace all legs by what the switch has; keep what only events tell.
+
+        Its list (`show channels as json`) lags behind its events: it names the dead and misses the newborn.
+        So `exist` asks for each leg that either knows (`uuid_exists`) and returns those that are alive.
+        """
+        listed = {row["uuid"]: _listed(row, self.legs.get(row["uuid"]), self.switch) for row in rows}
+        legs = {**self.legs, **listed}
+        alive = exist(list(legs))
+        self.legs = {uuid: leg for uuid, leg in legs.items() if uuid in alive}
         pipeline = store().pipeline(transaction=True)
         pipeline.delete(_key(self.switch))
         for leg in self.legs.values():

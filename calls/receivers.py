@@ -37,9 +37,15 @@ def _begin(sender: object, switch: Switch, client: Client, **_: object) -> None:
 
 def _take_stock(sender: object, switch: Switch, client: Client, **_: object) -> set[str]:
     rows = orjson.loads(client.api("show", "channels as json")).get("rows", [])
-    projection(switch.name).take_stock(rows)
+    known = projection(switch.name)
+    known.take_stock(rows, lambda uuids: _existing(client, uuids))
     announce("calls")
-    return {row["uuid"] for row in rows}
+    return set(known.legs)
+
+
+def _existing(client: Client, uuids: list[str]) -> set[str]:
+    answers = client.api_many([f"uuid_exists {uuid}" for uuid in uuids]) if uuids else []
+    return {uuid for uuid, answer in zip(uuids, answers, strict=True) if answer.strip() == "true"}
 
 
 def _follow_calls(sender: object, switch: Switch, events: list[Event], **_: object) -> None:

@@ -7,6 +7,7 @@ and compares now and then what was believed with what is. Tasks of the same work
 
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -254,7 +255,7 @@ def short_version(answer: str) -> str:
     """“1.10.12” out of the switch's long answer to `version`."""
     words: Iterable[str] = answer.split()
     number = next((word for word in words if word[:1].isdigit()), answer)
-    return number.split("+")[0][:120]
+    return re.split(r"[+~]", number)[0][:120]
 
 
 class LinkStep(bootsteps.StartStopStep):

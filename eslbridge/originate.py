@@ -9,9 +9,8 @@ _DESTINATION = re.compile(r"\+?[0-9*#]{1,32}", re.ASCII)
 _USER = re.compile(r"[0-9A-Za-z._-]{1,64}", re.ASCII)
 _DOMAIN = re.compile(r"[0-9A-Za-z.:\[\]_-]{1,255}", re.ASCII)
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-_BARE = re.compile(r"[0-9A-Za-z+@._:-]+", re.ASCII)
-# `}` ends the list of variables, `${` is expanded, a backslash cannot be told from an escape.
-_UNCARRIED = re.compile(r"[}\\\x00-\x1f\x7f]|\$\{")
+# Braces end the list of variables; `${` is expanded; control characters end the command.
+_UNCARRIED = re.compile(r"[{}\x00-\x1f\x7f]|\$\{")
 
 
 def check_destination(text: str, what: str = "The number") -> str:
@@ -21,14 +20,21 @@ def check_destination(text: str, what: str = "The number") -> str:
     return text
 
 
-def quoted(value: str, what: str) -> str:
-    """A variable's value as `originate {…}` reads it back unchanged; raises ValueError when it cannot."""
+def escaped(value: str, what: str) -> str:
+    """A variable's value as `originate {…}` reads it back unchanged; raises ValueError when it cannot.
+
+    The switch cuts the text three times, at spaces, at commas and at equals signs, and each time takes one
+    level of backslashes and every pair of quotes away (switch_separate_string in switch_utils.c): so a
+    backslash goes before quotes, backslashes and the delimiter, three times, from the inside out. A space
+    is the exception: it is written `\\s`.
+    """
     if found := _UNCARRIED.search(value):
         raise ValueError(f"{what} holds {found[0]!r}, which the switch cannot carry.")
-    if _BARE.fullmatch(value):
-        return value
-    escaped = value.replace("'", "\\'").replace(",", "\\,")
-    return f"'{escaped}'"
+    if value != value.strip():
+        raise ValueError(f"{what} begins or ends with a space, which the switch takes away.")
+    for special in (r"['\"\\=]", r"['\"\\,]", r"['\"\\]"):
+        value = re.sub(special, lambda found: "\\" + found[0], value)
+    return value.replace(" ", "\\s")
 
 
 @dataclass(frozen=True)
@@ -64,5 +70,5 @@ class Originate:
             "ignore_early_media": "true",
             **self.variables,
         }
-        listed = ",".join(f"{name}={quoted(value, name)}" for name, value in variables.items() if value)
+        listed = ",".join(f"{name}={escaped(value, name)}" for name, value in variables.items() if value)
         return f"{{{listed}}}user/{self.user}@{self.domain} {self.destination} XML {self.context}"

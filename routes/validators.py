@@ -3,6 +3,7 @@
 import re
 
 import phonenumbers
+from babel import Locale
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
@@ -39,12 +40,11 @@ def to_e164(text: str, what: str = "number") -> str:
 
 def in_words(e164: str) -> str:
     """A number as a person reads it, with where it is from: “+1 949-543-1333, United States”."""
-    from phonenumbers import geocoder
-
     try:
         number = phonenumbers.parse(e164)
     except phonenumbers.NumberParseException:
         return e164
     shown = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-    country = geocoder.country_name_for_number(number, "en")
+    # Not phonenumbers.geocoder: it loads 100 MB of places for the name of a country.
+    country = Locale("en").territories.get(phonenumbers.region_code_for_number(number) or "")
     return f"{shown}, {country}" if country else shown
