@@ -164,8 +164,9 @@ class Connection:
         _check_room(self._jobs)
         if command.job_uuid in self._jobs:
             raise ProtocolError(f"a job {command.job_uuid} is already under way")
+        data = self._enqueue(command, None)
         self._jobs[command.job_uuid] = (command, waiter)
-        return self._enqueue(command, None)
+        return data
 
     def send_execution(self, command: Execute, waiter: Waiter) -> bytes:
         """As `send`, but the waiter gets the CHANNEL_EXECUTE_COMPLETE event, `CommandFailed` or `CallEnded`.
@@ -176,8 +177,9 @@ class Connection:
         _check_room(self._executions)
         if not command.event_uuid or command.event_uuid in self._executions:
             raise ProtocolError("an execution needs an event_uuid of its own")
+        data = self._enqueue(command, None)
         self._executions[command.event_uuid] = _Execution(command, waiter)
-        return self._enqueue(command, None)
+        return data
 
     def receive(self, data: bytes) -> list[Message]:
         """What `data` completes and no waiter takes. Check `error` afterwards."""

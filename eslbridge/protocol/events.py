@@ -12,7 +12,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 from urllib.parse import unquote_to_bytes
 
 import orjson
@@ -24,6 +24,8 @@ ARRAY_SEPARATOR = "|:"
 UNDEFINED = "_undef_"  # what the plain format writes for an empty value
 
 MAX_CACHED_NAMES = 4096  # names of headers whose search patterns are kept; a program asks for a few dozen
+
+_P = TypeVar("_P")
 
 _XML_ELEMENT = re.compile(rb"<([^<>/\s]+)>([^<]*)</\1>")
 _XML_REFERENCE = re.compile(rb"&(amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});")
@@ -139,11 +141,11 @@ class Event:
         return f"<{type(self).__name__} {what} {len(self.raw)} bytes>"
 
 
-_plain_patterns: dict[str, bytes] = {}
+_plain_patterns: dict[str, tuple[bytes, bytes]] = {}
 _json_patterns: dict[str, bytes] = {}
 
 
-def _remember(cache: dict[str, bytes], name: str, pattern: bytes) -> bytes:
+def _remember(cache: dict[str, _P], name: str, pattern: _P) -> _P:
     if len(cache) >= MAX_CACHED_NAMES:
         cache.clear()
     cache[name] = pattern
@@ -153,63 +155,83 @@ def _remember(cache: dict[str, bytes], name: str, pattern: bytes) -> bytes:
 class PlainEvent(Event):
     """An event of `event plain`: URL-encoded header lines, a blank line, perhaps a body."""
 
-    __slots__ = ("_end",)
+    __slots__ = ("_searched",)
 
     format = "plain"
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self._headers = None
-        self._end = -1
-
-    def _find_end(self) -> int:
-        """Where the last header line's newline is: a look-up must not read on into the inner body."""
-        end = self.raw.find(b"\n\n")
-        self._end = end = len(self.raw) if end < 0 else end
-        return end
+        self._searched = 0  # there is no blank line before this place
 
     def get(self, name: str, default: str | None = None) -> Any:
         headers = self._headers
         if headers is not None:
             return headers.get(name, default)
-        pattern = _plain_patterns.get(name)
-        if pattern is None:
+        raw = self.raw
+        patterns = _plain_patterns.get(name)
+        if patterns is None:
             if "\n" in name or ": " in name:
                 return default
-            pattern = _remember(
-                _plain_patterns, name, b"\n" + name.encode("utf-8", "surrogateescape") + b": "
-            )
-        raw = self.raw
-        end = self._end
-        if end < 0:
-            end = self._find_end()
-        start = raw.find(pattern, 0, end)
-        if start >= 0:
-            start += len(pattern)
-        elif raw.startswith(pattern[1:]):
-            start = len(pattern) - 1
+            patterns = _plain_pattern(name)
+        first, later = patterns
+        if raw.startswith(first):
+            start = len(first)
         else:
-            return default
-        stop = raw.find(b"\n", start, end)
-        value = raw[start : stop if stop >= 0 else end]
+            start = raw.find(later)
+            if start < 0:
+                return default
+            if start > self._searched:
+                if raw.find(b"\n\n", self._searched, start + 1) >= 0:
+                    return default  # found in the body
+                self._searched = start
+            start += len(later)
+        stop = raw.find(b"\n", start)
+        value = raw[start:stop] if stop >= 0 else raw[start:]
         if b"%" in value:
             return url_decode(value)
         return value.decode("utf-8", "surrogateescape") if value != b"_undef_" else ""
 
+    def _end(self) -> int:
+        end = self.raw.find(b"\n\n")
+        return len(self.raw) if end < 0 else end
+
     def _parse(self) -> dict[str, str]:
-        end = self._find_end()
-        headers: dict[str, str] = {}
-        for line in self.raw[:end].split(b"\n"):
-            name, colon, value = line.partition(b": ")
-            if colon:
-                key = name.decode("utf-8", "surrogateescape")
-                if key not in headers:
-                    headers[key] = "" if value == b"_undef_" else url_decode(value)
+        lines = text(self.raw[: self._end()]).split("\n")
+        try:
+            headers = dict([line.split(": ", 1) for line in lines])
+        except ValueError:
+            return _careful_plain(lines)
+        if len(headers) != len(lines):
+            return _careful_plain(lines)
+        for name, value in headers.items():
+            if "%" in value or value == UNDEFINED:
+                headers[name] = _plain_value(value)
         return headers
 
     @property
     def body(self) -> str:
-        return text(self.raw[self._find_end() + 2 :])
+        return text(self.raw[self._end() + 2 :])
+
+
+def _plain_pattern(name: str) -> tuple[bytes, bytes]:
+    """What a header's line begins with, as the first one and as a later one."""
+    first = name.encode("utf-8", "surrogateescape") + b": "
+    return _remember(_plain_patterns, name, (first, b"\n" + first))
+
+
+def _plain_value(value: str) -> str:
+    return "" if value == UNDEFINED else url_decode(value.encode("utf-8", "surrogateescape"))
+
+
+def _careful_plain(lines: list[str]) -> dict[str, str]:
+    """Where a name occurs twice the first counts; a line that is no header is left out."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(": ")
+        if colon:
+            headers.setdefault(name, _plain_value(value))
+    return headers
 
 
 class JsonEvent(Event):
@@ -287,7 +309,7 @@ def _json_string_at(raw: bytes, start: int) -> str:
     try:
         return str(orjson.loads(match.group()))
     except orjson.JSONDecodeError:
-        return str(_lenient_json(match.group()))
+        return _clean(str(_lenient_json(match.group())))
 
 
 def _lenient_json(raw: bytes) -> Any:

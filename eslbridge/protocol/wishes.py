@@ -90,10 +90,12 @@ class Wishes:
         removed = tuple(name for name in before._subscribed if name not in self._subscribed)
         if added:
             commands.append(Events(added, self.format))
-        if removed:
-            commands.append(NixEvent(removed))
-            if self._subscribed and "ALL" in removed:  # `nixevent ALL` ends all the others, too
+        if "ALL" in removed:
+            commands.append(NixEvent(("ALL",)))  # ends all others, too
+            if self._subscribed:
                 commands.append(Events(self._subscribed, self.format))
+        elif removed and "ALL" not in self._subscribed:
+            commands.append(NixEvent(removed))
         commands += (FilterDelete(*pair) for pair in before._filters if pair not in self._filters)
         if self.log_level != before.log_level:
             commands.append(NoLog() if self.log_level is None else Log(self.log_level))

@@ -1,4 +1,4 @@
-"""A switch for tests of the client: a loopback server that answers as the recordings do, and misbehaves on demand.
+"""A switch for tests of the client: a loopback server that answers as the recordings do, or misbehaves.
 
 It shares no code with what it tests.
 """
@@ -202,7 +202,7 @@ class ScriptedSwitch:
 
     def output(self, command: str) -> str:
         """Of an API command."""
-        name = command.split(" ")[0]
+        name = command.partition(" ")[0]
         if name == "echo":
             return command.partition(" ")[2]
         return self.api.get(command, f"-ERR {name} Command not found!\n")
