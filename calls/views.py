@@ -28,6 +28,7 @@ class LiveCalls:
     calls: list[live.Call] | None
     trouble: str
     updated_at: float
+    switches: int = 0
 
 
 def live_calls() -> LiveCalls:
@@ -38,7 +39,7 @@ def live_calls() -> LiveCalls:
         return LiveCalls(None, "No switch is known yet: start its worker.", 0)
     try:
         updated = min(live.last_update(switch.name) for switch in switches)
-        return LiveCalls(live.active_calls(), trouble, updated)
+        return LiveCalls(live.active_calls(), trouble, updated, len(switches))
     except StoreError:
         return LiveCalls(None, "Redis does not answer, so what is live is not known.", 0)
 

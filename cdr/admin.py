@@ -1,8 +1,12 @@
 """The call records' pages: facts, which nobody changes."""
 
+from datetime import datetime, timedelta
+
 from django.contrib import admin
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from unfold.decorators import display
 
 from eslbridge.admin import ReadOnlyAdmin
@@ -10,37 +14,64 @@ from eslbridge.admin import ReadOnlyAdmin
 from .models import Call, Leg
 
 
+def _clock(moment: datetime | None) -> str:
+    return localtime(moment).strftime("%H:%M:%S") if moment else "—"
+
+
 @admin.register(Call)
 class CallAdmin(ReadOnlyAdmin):
     list_display = [
-        "start",
+        "started",
         "kind",
-        "caller",
-        "callee",
-        "reached",
+        "who",
+        "whom",
         "outcome",
-        "answer",
-        "end",
-        "duration",
-        "billsec",
+        "answered",
+        "ended",
+        "length",
+        "billable",
+        "cause",
     ]
-    list_display += ["hangup_cause"]
+    list_display_links = ["started"]
     list_filter = ["kind", "hangup_cause", "switch"]
     search_fields = ["caller", "caller_name", "callee", "reached", "uuid"]
     date_hierarchy = "start"
-    fields = [
-        "kind",
-        "caller",
-        "caller_name",
-        "callee",
-        "reached",
-        "start",
-        "answer",
-        "end",
-        "duration",
-        "billsec",
-    ]
-    fields += ["hangup_cause", "switch", "uuid", "legs"]
+    fields = ["kind", "caller", "caller_name", "callee", "reached", "started", "answered", "ended"]
+    fields += ["duration", "billsec", "hangup_cause", "switch", "uuid", "legs"]
+
+    @display(description="Start", ordering="start")
+    def started(self, call: Call) -> SafeString:
+        text = localtime(call.start).strftime("%Y-%m-%d %H:%M:%S")
+        return format_html('<span class="pb-time">{}</span>', text)
+
+    @display(description="Answer", ordering="answer")
+    def answered(self, call: Call) -> str:
+        return _clock(call.answer)
+
+    @display(description="End", ordering="end")
+    def ended(self, call: Call) -> str:
+        return _clock(call.end)
+
+    @display(description="Caller", ordering="caller")
+    def who(self, call: Call) -> SafeString:
+        return format_html('{} <span class="pb-why">{}</span>', call.caller, call.caller_name)
+
+    @display(description="Callee", ordering="callee")
+    def whom(self, call: Call) -> SafeString:
+        reached = f"→ {call.reached}" if call.reached and call.reached != call.callee else ""
+        return format_html('{} <span class="pb-why">{}</span>', call.callee, reached)
+
+    @display(description="Duration", ordering="duration")
+    def length(self, call: Call) -> str:
+        return str(timedelta(seconds=call.duration))
+
+    @display(description="Billable", ordering="billsec")
+    def billable(self, call: Call) -> str:
+        return str(timedelta(seconds=call.billsec))
+
+    @display(description="Hang-up cause", ordering="hangup_cause")
+    def cause(self, call: Call) -> str:
+        return call.hangup_cause
 
     @display(description="Outcome", label={"answered": "success", "missed": "danger"})
     def outcome(self, call: Call) -> str:

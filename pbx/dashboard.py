@@ -1,5 +1,6 @@
 """The dashboard: is everything all right? Every number says when it is not known."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -110,17 +111,25 @@ def calls_by_hour() -> dict[str, list[object]]:
 
 def context(request: HttpRequest, context: dict[str, object]) -> dict[str, object]:
     """unfold's hook for the index page."""
-    import json
-
     by_hour = calls_by_hour()
     chart = {
         "labels": by_hour["labels"],
         "datasets": [
             {"label": "Answered", "data": by_hour["answered"], "backgroundColor": "var(--color-primary-600)"},
-            {"label": "Missed", "data": by_hour["missed"], "backgroundColor": "#e5484d"},
+            {"label": "Missed", "data": by_hour["missed"], "backgroundColor": "var(--color-red-500)"},
         ],
     }
+    count = {"stacked": True, "beginAtZero": True, "ticks": {"precision": 0}, "grid": {"display": True}}
+    options = {
+        "maintainAspectRatio": False,
+        "scales": {"x": {"stacked": True, "grid": {"display": False}}, "y": count},
+        "plugins": {"legend": {"display": True, "position": "bottom"}},
+    }
     context.update(
-        tiles=tiles(), chart=json.dumps(chart), has_chart=any(by_hour["answered"] + by_hour["missed"])
+        title="Dashboard",
+        tiles=tiles(),
+        chart=json.dumps(chart),
+        chart_options=json.dumps(options),
+        has_chart=any(by_hour["answered"] + by_hour["missed"]),
     )
     return context

@@ -9,11 +9,12 @@ from django.contrib.admin.views.decorators import staff_member_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from eslbridge.models import Switch
 from eslbridge.store import NEWS, StoreError, store
 
-from . import dashboard
+from . import badges, dashboard
 
 # A comment now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
 KEEP_ALIVE_SECONDS = 15
@@ -52,7 +53,17 @@ async def _news() -> AsyncIterator[bytes]:
 
 @staff_member_required
 def dashboard_tiles(request: HttpRequest) -> HttpResponse:
-    return render(request, "pbx/_tiles.html", {"tiles": dashboard.tiles()})
+    """The tiles, and out of band what needs attention."""
+    context = {"tiles": dashboard.tiles(), "oob": True}
+    parts = ("pbx/_tiles.html", "pbx/_attention.html")
+    return HttpResponse("".join(render_to_string(part, context, request) for part in parts))
+
+
+@staff_member_required
+def badges_now(request: HttpRequest) -> HttpResponse:
+    """The numbers in the navigation, as out-of-band swaps."""
+    now = {"active-calls": badges.active_calls(request), "changes": badges.pending_changes(request)}
+    return render(request, "pbx/_badges.html", {"badges": now})
 
 
 @staff_member_required
