@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-VAR_DIR = Path(os.environ.get("PATCHBAY_VAR_DIR") or BASE_DIR / "var").absolute()
+VAR_DIR = Path(os.environ.get("PATCHBAY_VAR_DIR") or BASE_DIR / "var").resolve()
 # What .venv takes (330 MB), its packages while pip unpacks them, and a young database (60 MB).
 NEEDED_BYTES = 800 * 2**20
 NEEDED_BYTES_LATER = 60 * 2**20
@@ -42,7 +42,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ["PYTHONUTF8"] = "1"
     with told_plainly():
-        make_private(VAR_DIR)
+        make_private(VAR_DIR, passable=True)
         make_private(VAR_DIR / "log")
         venv = BASE_DIR / venv_name
         if not is_installed(venv, requirements):
@@ -79,13 +79,16 @@ def told_plainly() -> Iterator[None]:
         raise
 
 
-def make_private(folder: Path) -> None:
-    """Makes the folder, for this user only: it holds secrets, sockets and a database."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def make_private(folder: Path, *, passable: bool = False) -> None:
+    """Makes the folder, for this user only: it holds secrets, sockets or a database.
+
+    A passable one of root's lets the user through as whom PostgreSQL runs then, to a folder of its own."""
+    mode = 0o711 if passable and os.geteuid() == 0 else 0o700
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if folder.stat().st_uid == os.geteuid():
-        folder.chmod(0o700)
+        folder.chmod(mode)
 
 
 # --- the virtual environment -----------------------------------------------------------------------
@@ -202,7 +205,7 @@ def _full_disk(path: Path, needed: int = NEEDED_BYTES_LATER) -> str:
 def port_wanted() -> int:
     """Returns the port of the web site. Raises Problem if PORT is none."""
     text = os.environ.get("PORT") or "8000"
-    if not re.fullmatch(r"\d{1,5}", text) or not 0 < int(text) < 65536:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise Problem(f"PORT is {text!r}; it must be a number from 1 to 65535, as in PORT=8001 ./run")
     return int(text)
 

@@ -2,6 +2,7 @@
 
 Both end with the process that started them, even if that is killed. Nothing listens on the network."""
 
+import contextlib
 import os
 import pwd
 import re
@@ -20,8 +21,8 @@ import psutil
 
 from .bootstrap import Problem, make_private
 
-# A Unix socket's path has at most 107 bytes; the longest name in the folder is ".s.PGSQL.5432.lock".
-SOCKET_FOLDER_MAX_BYTES = 107 - len("/.s.PGSQL.5432.lock")
+# A Unix socket's path has at most 107 bytes; this is the longest one in the folder.
+SOCKET_FOLDER_MAX_BYTES = 107 - len("/pg/.s.PGSQL.5432.lock")
 START_SECONDS = 60.0  # crash recovery of a large database takes its time
 STOP_SECONDS = 8.0
 USER = DATABASE = "patchbay"
@@ -36,7 +37,7 @@ def socket_folder(var: Path) -> Path:
     if len(os.fsencode(inside)) <= SOCKET_FOLDER_MAX_BYTES and re.fullmatch(
         r"[\w./-]+", str(inside), re.ASCII
     ):
-        make_private(inside)
+        make_private(inside, passable=True)
         return inside
     name = f"patchbay-{os.geteuid()}-{sha256(os.fsencode(var)).hexdigest()[:12]}"
     for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - made private below
@@ -44,9 +45,9 @@ def socket_folder(var: Path) -> Path:
         if len(os.fsencode(folder)) > SOCKET_FOLDER_MAX_BYTES:
             continue
         folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
-        if status.st_uid != os.geteuid() or status.st_mode & 0o777 != 0o700:
+        if folder.is_symlink() or folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o066:
             raise Problem(f"{folder} is not this user's alone: remove it, then start again.")
+        make_private(folder, passable=True)
         return folder
     raise Problem("No folder has a path short enough for a socket: set TMPDIR=/tmp, then start again.")
 
@@ -123,12 +124,20 @@ class PostgreSQL(Engine):
     @property
     def url(self) -> str:
         """The value for DATABASE_URL."""
-        return f"postgres://{USER}@/{quote(str(self.sockets))}/{DATABASE}"
+        return f"postgres://{USER}@/{quote(str(self.socket_folder))}/{DATABASE}"
+
+    @property
+    def socket_folder(self) -> Path:
+        """Where the server's socket lies: a folder of the user as whom it runs."""
+        return self.sockets / "pg"
 
     def start(self) -> None:
         if not (self.folder / "PG_VERSION").exists():
             self._create()
         self._refuse_other_version()
+        make_private(self.socket_folder)
+        if os.geteuid() == 0:
+            os.chown(self.socket_folder, self.folder.stat().st_uid, self.folder.stat().st_gid)
         super().start()
         self._create_database()
 
@@ -179,7 +188,7 @@ class PostgreSQL(Engine):
         import psycopg
 
         with psycopg.connect(
-            host=str(self.sockets), user=USER, dbname="postgres", autocommit=True
+            host=str(self.socket_folder), user=USER, dbname="postgres", autocommit=True
         ) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
@@ -187,7 +196,7 @@ class PostgreSQL(Engine):
     def _command(self) -> list[str]:
         options = {
             "listen_addresses": "",
-            "unix_socket_directories": str(self.sockets),
+            "unix_socket_directories": str(self.socket_folder),
             "unix_socket_permissions": "0700",
             "max_connections": "200",
         }
@@ -206,7 +215,7 @@ class PostgreSQL(Engine):
     def _clear_stale(self) -> None:
         # Nobody works in the folder (end_processes_in), so these are left from a killed server; the process
         # number in them may by now belong to another program, which would keep PostgreSQL from starting.
-        for stale in (self.folder / "postmaster.pid", *self.sockets.glob(".s.PGSQL.5432*")):
+        for stale in (self.folder / "postmaster.pid", *self.socket_folder.glob(".s.PGSQL.5432*")):
             stale.unlink(missing_ok=True)
 
 
@@ -249,12 +258,11 @@ def end_processes_in(folder: Path) -> None:
     if not folder.exists():
         return
     left = [process for process in psutil.process_iter() if _works_in(process, folder)]
-    for process in left:
-        _signal(process, signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
-    _, alive = psutil.wait_procs(left, timeout=STOP_SECONDS)
-    for process in alive:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=STOP_SECONDS)
+    for number in (signal.SIGINT, signal.SIGKILL):  # either server ends in good order on SIGINT
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _, left = psutil.wait_procs(left, timeout=STOP_SECONDS)
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:
@@ -262,13 +270,6 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return process.name() in ("postgres", "redis-server") and process.cwd() == str(folder)
     except psutil.Error:
         return False
-
-
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
 
 
 def die_with_parent(signal_name: str) -> list[str]:
@@ -280,8 +281,9 @@ def die_with_parent(signal_name: str) -> list[str]:
 def _as_unprivileged(folder: Path, death: str = "INT") -> list[str]:
     """Returns the command prefix that lets root start PostgreSQL, which refuses to be root.
 
-    The server becomes the folder's owner and keeps one right of root: to pass through folders that are
-    closed to others, such as /root. Nothing on the machine has to be opened or created for it."""
+    The server becomes the folder's owner. If the folder or the program lies below one that is closed to
+    others, such as /root, it keeps one right of root: to read and pass through. Nothing on the machine has
+    to be opened or created for it."""
     prefix = die_with_parent(death)
     if os.geteuid() != 0:
         return prefix
@@ -291,15 +293,32 @@ def _as_unprivileged(folder: Path, death: str = "INT") -> list[str]:
         )
     status = folder.stat()
     prefix += [f"--reuid={status.st_uid}", f"--regid={status.st_gid}", "--clear-groups"]
-    if _may_pass_anywhere():
-        prefix += ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+    if not (_is_open_to_others(folder) and _is_open_to_others(_postgres_bin())):
+        right = _right_to_pass()
+        # initdb asks access(2), which forgets such rights for every user but root, unless this bit is set.
+        prefix += [
+            "--securebits=+no_setuid_fixup",
+            f"--inh-caps=-all,+{right}",
+            f"--ambient-caps=-all,+{right}",
+        ]
     return prefix
 
 
-def _may_pass_anywhere() -> bool:
+def _is_open_to_others(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
+
+
+def _right_to_pass() -> str:
+    """Returns the smallest of root's rights that opens every folder; containers lack one or the other."""
     status = Path("/proc/self/status").read_text()
     effective = int(re.search(r"^CapEff:\s*(\w+)", status, re.M)[1], 16)  # type: ignore[index]
-    return bool(effective & 1 << 1)  # CAP_DAC_OVERRIDE
+    for right, number in (("dac_read_search", 2), ("dac_override", 1)):  # capabilities(7)
+        if effective & 1 << number:
+            return right
+    raise Problem(
+        "PostgreSQL refuses to be root, and no other user may enter this folder: "
+        "start ./run as another user, or from a folder that is open to all, such as /opt."
+    )
 
 
 def _unprivileged() -> tuple[int, int]:
@@ -329,4 +348,5 @@ def last_words(log: Path) -> str:
     except OSError:
         return "it left no log"
     worth = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error|No space", line)] or lines
-    return next((line.strip()[:300] for line in reversed(worth) if line.strip()), "it said nothing")
+    words = next((line.strip() for line in reversed(worth) if line.strip()), "it said nothing")
+    return re.sub(r"^.*?(FATAL|PANIC)", r"\1", words)[:300]

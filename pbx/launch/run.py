@@ -21,7 +21,16 @@ import psutil
 from honcho.environ import parse_procfile
 
 from . import surroundings
-from .bootstrap import BASE_DIR, VAR_DIR, Problem, host_wanted, port_wanted, refuse_taken_port, told_plainly
+from .bootstrap import (
+    BASE_DIR,
+    VAR_DIR,
+    Problem,
+    host_wanted,
+    make_private,
+    port_wanted,
+    refuse_taken_port,
+    told_plainly,
+)
 from .engines import Engine, PostgreSQL, Redis, last_words, socket_folder
 from .table import Table
 
@@ -91,6 +100,7 @@ class Run:
     def _make_environment(self) -> dict[str, str]:
         database_exists = (VAR_DIR / "postgres").exists()
         secrets = surroundings.own_secrets(VAR_DIR, database_exists=database_exists, environ=self._given)
+        make_private(VAR_DIR / "switch")  # the simulated switch's files, with the agents' passwords
         switch = surroundings.simulated_switch(VAR_DIR) if self._simulates else {}
         made = secrets | switch | self._start_engines(first_time=not database_exists)
         fixed = {

@@ -53,7 +53,7 @@ def adopt(var: Path, environ: MutableMapping[str, str]) -> None:
 
 def stand_in(var: Path, environ: MutableMapping[str, str]) -> None:
     """Points to where ./run would have its engines. Without a database any keys will do."""
-    environ["DATABASE_URL"] = f"postgres:///{quote(str(var / 'sockets'))}/patchbay"
+    environ["DATABASE_URL"] = f"postgres:///{quote(str(var / 'sockets' / 'pg'))}/patchbay"
     environ.setdefault("REDIS_URL", f"unix://{quote(str(var / 'sockets'))}/redis.sock")
     for name in HOW_TO_MAKE:
         environ.setdefault(name, GENERATED[name]())
