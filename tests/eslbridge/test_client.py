@@ -78,6 +78,7 @@ def test_it_logs_in_and_asks(switch: ScriptedSwitch, listener: Listener) -> None
         client.connect()
         assert client.is_connected
         assert client.api("status") == "UP"
+        until(lambda: listener.states)
     assert not client.is_connected
     assert listener.states == [Connected(gap=False, reply="+OK accepted")]
 
@@ -100,7 +101,7 @@ def test_started_with_a_wrong_password_it_keeps_trying_and_says_so(
         client.start()
         until(lambda: len(listener.states) >= 3)
         switch.password = "wrong"
-        until(lambda: client.is_connected)
+        until(lambda: isinstance(listener.states[-1], Connected))
     first, second = listener.states[:2]
     assert isinstance(first, Disconnected)
     assert isinstance(first.error, AuthenticationFailed)
@@ -587,7 +588,7 @@ def test_a_silent_switch_is_dropped_when_heartbeats_are_due(
 ) -> None:
     with listener.client(switch, subscriptions=["HEARTBEAT"], silence=0.1) as client:
         client.connect()
-        until(lambda: len(switch.lines) >= 2)
+        until(lambda: len(listener.states) >= 2)
     lost = listener.states[1]
     assert isinstance(lost, Disconnected)
     assert "nothing from the switch for 0.1 s" in str(lost.error)
@@ -692,6 +693,7 @@ def test_closing_tells_the_waiters(switch: ScriptedSwitch, listener: Listener) -
     switch.answer = lambda _line, _command: None
     client = listener.client(switch)
     client.connect()
+    until(lambda: listener.states)
     job = client.bgapi("status")
     client.close()
     with pytest.raises(ConnectionLost, match="closed"):
