@@ -247,7 +247,7 @@ def _connection_parameters() -> dict[str, object]:
     return {
         name: value
         for name, value in parameters.items()
-        if name not in {"context", "cursor_factory", "prepare_threshold"}
+        if name not in {"context", "cursor_factory", "prepare_threshold", "pool"}
     }
 
 

@@ -42,7 +42,9 @@ FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 # connect_timeout: a form that is saved while PostgreSQL is unreachable must answer, not hang.
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///patchbay")}
 DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, **DATABASES["default"].get("OPTIONS", {})}
-DATABASES["default"]["CONN_MAX_AGE"] = 0  # ASGI: a connection must not outlive its thread's request
+# Each request of an ASGI site runs in another thread: a pool spares each of them a new connection.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"]["OPTIONS"].setdefault("pool", {"min_size": 1, "max_size": 20, "timeout": 5})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env("REDIS_URL", default="redis://localhost:6379/0")
