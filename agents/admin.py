@@ -7,11 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from eslbridge.admin import PublishedAdmin
 from eslbridge.models import Switch
@@ -57,16 +59,36 @@ class AgentAdmin(PublishedAdmin):
     list_select_related = ["user"]
     search_fields = ["extension", "name", "user__username"]
     autocomplete_fields = ["user"]
-    actions = ["deactivate", "activate"]
+    actions = ["rotate_passwords", "deactivate", "activate"]
+    actions_detail = ["rotate_password"]
     live_rows_url = "agent_rows"
     readonly_fields = ["phone", "credentials"]
     fieldsets = [
-        ("Who", {"fields": ["extension", "name", "user", "is_active"]}),
+        ("Who", {"fields": ["extension", "name", "email", "user", "is_active"]}),
         ("On the switch", {"fields": ["sync", "phone", "credentials", "rendered"]}),
+        ("Caller ID", {"fields": ["caller_id_name", "caller_id_number", "outbound_caller_id"]}),
+        ("Permissions", {"fields": ["may_call_local", "may_call_domestic", "may_call_international"]}),
+        ("Phone", {"fields": ["media", "call_group"]}),
+        ("Voicemail", {"fields": ["voicemail_pin"]}),
     ]
+    secret_fields = ("voicemail_pin", "password")
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
-        return self.fieldsets if obj else self.fieldsets[:1]
+        """Nothing about the switch before the first save; secrets only for who may see them."""
+        hidden = set() if request.user.has_perm("agents.view_password") else {"credentials", "voicemail_pin"}
+        shown = [each for each in self.fieldsets if obj or each[0] != "On the switch"]
+        return [
+            (title, {**options, "fields": fields})
+            for title, options in shown
+            if (fields := [name for name in options["fields"] if name not in hidden])
+        ]
+
+    def formfield_for_dbfield(self, db_field: models.Field, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "voicemail_pin":
+            kwargs["widget"] = UnfoldAdminTextInputWidget(
+                attrs={"inputmode": "numeric", "autocomplete": "off"}
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def prepare_rows(self, rows: list[Agent]) -> None:
         super().prepare_rows(rows)
@@ -92,15 +114,42 @@ class AgentAdmin(PublishedAdmin):
         server = (switch.domain if switch else settings.FS_DOMAIN) or "the address of the switch"
         return render_to_string("agents/_credentials.html", {"agent": agent, "server": server})
 
+    @action(description="New passwords: the phones must be set up again", permissions=["rotate_password"])
+    def rotate_passwords(self, request: HttpRequest, queryset: models.QuerySet[Agent]) -> None:
+        for agent in queryset:
+            self._rotate(request, agent)
+        self.message_user(request, "New passwords were made; the old registrations end.", messages.SUCCESS)
+
+    @action(description="New password", permissions=["rotate_password"], icon="key")
+    def rotate_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asks first (GET), rotates on POST: a link must not change anything."""
+        agent = get_object_or_404(Agent, pk=object_id)
+        if request.method == "POST":
+            self._rotate(request, agent)
+            self.message_user(
+                request, f"{agent} has a new password; the old registration ends.", messages.SUCCESS
+            )
+            return redirect("admin:agents_agent_change", object_id)
+        context = {**self.admin_site.each_context(request), "title": "New password", "agent": agent}
+        return render(request, "agents/rotate_password.html", {**context, "opts": self.model._meta})
+
+    def has_rotate_password_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("agents.rotate_password")
+
+    def _rotate(self, request: HttpRequest, agent: Agent) -> None:
+        agent.rotate_password()
+        self.log_change(request, agent, "New password.")
+
     @action(description="Deactivate: end their registrations and refuse their calls")
     def deactivate(self, request: HttpRequest, queryset: models.QuerySet[Agent]) -> None:
         for agent in queryset.active():
             agent.deactivate()
+            self.log_change(request, agent, "Deactivated.")
         self.message_user(request, "Deactivated.", messages.SUCCESS)
 
     @action(description="Activate")
     def activate(self, request: HttpRequest, queryset: models.QuerySet[Agent]) -> None:
         for agent in queryset.filter(is_active=False):
-            agent.is_active = True
-            agent.save(update_fields=["is_active"])
+            agent.activate()
+            self.log_change(request, agent, "Activated.")
         self.message_user(request, "Activated.", messages.SUCCESS)

@@ -4,10 +4,18 @@ import secrets
 import string
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from .encryption import EncryptedTextField
-from .validators import validate_display_name, validate_extension
+from .numbers import to_e164
+from .validators import (
+    validate_call_group,
+    validate_caller_id_number,
+    validate_display_name,
+    validate_extension,
+    validate_pin,
+)
 
 PASSWORD_LENGTH = 24  # of 62 characters: 142 bits
 _ALPHABET = string.ascii_letters + string.digits
@@ -18,6 +26,13 @@ def new_password() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
 
 
+def new_pin() -> str:
+    """A voicemail PIN of six digits that differ."""
+    while len(set(pin := f"{secrets.randbelow(10**6):06}")) < 4:
+        pass
+    return pin
+
+
 class AgentQuerySet(models.QuerySet["Agent"]):
     def active(self) -> "AgentQuerySet":
         return self.filter(is_active=True)
@@ -25,6 +40,11 @@ class AgentQuerySet(models.QuerySet["Agent"]):
 
 class Agent(models.Model):
     """A SIP user: an extension, a name and a password that nobody types."""
+
+    class Media(models.TextChoices):
+        EITHER = "either", "desk phone or browser"
+        DESK = "desk", "desk phone"
+        WEBRTC = "webrtc", "browser (WebRTC) only"
 
     extension = models.CharField(
         max_length=6,
@@ -38,11 +58,8 @@ class Agent(models.Model):
         validators=[validate_display_name],
         help_text="Shown on the phones that this agent calls.",
     )
-    password = EncryptedTextField(default=new_password, editable=False)
-    is_active = models.BooleanField(
-        "active",
-        default=True,
-        help_text="An inactive agent has no phone: it cannot register, call or be called.",
+    email = models.EmailField(
+        "e-mail", blank=True, help_text="Voicemail messages are sent here, when the switch can send mail."
     )
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,
@@ -53,17 +70,111 @@ class Agent(models.Model):
         verbose_name="site user",
         help_text="Whose phone this is: it rings when that user presses a call button.",
     )
+    is_active = models.BooleanField(
+        "active",
+        default=True,
+        help_text="An inactive agent has no phone: it cannot register, call or be called.",
+    )
+    password = EncryptedTextField(default=new_password, editable=False)
+
+    caller_id_name = models.CharField(
+        "caller ID name",
+        max_length=80,
+        blank=True,
+        validators=[validate_display_name],
+        help_text="On calls to other agents. Empty: the name.",
+    )
+    caller_id_number = models.CharField(
+        "caller ID number",
+        max_length=21,
+        blank=True,
+        validators=[validate_caller_id_number],
+        help_text="On calls to other agents. Empty: the extension.",
+    )
+    outbound_caller_id = models.CharField(
+        "outbound caller ID",
+        max_length=32,
+        blank=True,
+        help_text="The number that people outside see. Empty: the site's (DEFAULT_CALLER_ID).",
+    )
+
+    may_call_local = models.BooleanField("local calls", default=True)
+    may_call_domestic = models.BooleanField("domestic calls", default=True)
+    may_call_international = models.BooleanField("international calls", default=False)
+
+    media = models.CharField(
+        max_length=8,
+        choices=Media,
+        default=Media.EITHER,
+        help_text="“Browser only” demands encrypted media, and so refuses a desk phone without SRTP.",
+    )
+    call_group = models.CharField(
+        max_length=40,
+        blank=True,
+        validators=[validate_call_group],
+        help_text="Members of a group can pick up one another's calls (*8).",
+    )
+    voicemail_pin = EncryptedTextField(
+        "voicemail PIN",
+        default=new_pin,
+        validators=[validate_pin],
+        help_text="4 to 10 digits, not the extension. Asked for when the agent listens to messages.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = AgentQuerySet.as_manager()
 
     class Meta:
         ordering = ["extension"]
+        permissions = [
+            ("view_password", "Can see the passwords of phones"),
+            ("rotate_password", "Can give phones new passwords"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.extension} {self.name}"
+
+    def clean(self) -> None:
+        errors = {}
+        if self.outbound_caller_id:
+            try:
+                self.outbound_caller_id = to_e164(self.outbound_caller_id)
+            except ValidationError as refused:
+                errors["outbound_caller_id"] = refused
+        if self.voicemail_pin == self.extension:
+            errors["voicemail_pin"] = "The voicemail PIN may not be the extension."
+        if errors:
+            raise ValidationError(errors)
+
+    @property
+    def shown_name(self) -> str:
+        return self.caller_id_name or self.name
+
+    @property
+    def shown_number(self) -> str:
+        return self.caller_id_number or self.extension
+
+    @property
+    def toll_allow(self) -> str:
+        """The classes of calls that this agent may make, as the switch's variable lists them."""
+        allowed = {
+            "local": self.may_call_local,
+            "domestic": self.may_call_domestic,
+            "international": self.may_call_international,
+        }
+        return ",".join(name for name, yes in allowed.items() if yes)
 
     def deactivate(self) -> None:
         """Take the agent's phone off the switch; what it did stays on record."""
         self.is_active = False
         self.save(update_fields=["is_active"])
+
+    def activate(self) -> None:
+        """Put the agent's phone back on the switch."""
+        self.is_active = True
+        self.save(update_fields=["is_active"])
+
+    def rotate_password(self) -> None:
+        """Give the phone a new password; publishing it ends the registrations made with the old one."""
+        self.password = new_password()
+        self.save(update_fields=["password"])

@@ -1,8 +1,10 @@
 """How agents reach the switch: a user file each, and the rule by which they call one another."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
+
+from django.conf import settings
 
 from eslbridge.publishing import Check, Rendered, Target, publishes, publishes_always
 from eslbridge.switchxml import Element, Expression, document
@@ -14,11 +16,12 @@ from .models import Agent
 CONTEXT = "patchbay"
 RING_SECONDS = 30
 SIP_PROFILE = "internal"
+_REVISION = 'name="patchbay_revision"'
 _PASSWORD = re.compile(r'<param name="password" value="([^"]*)"/>')
 
 
-def _param(name: str, value: str) -> Element:
-    return Element("param", {"name": name, "value": value})
+def _param(name: str, value: str, field_name: str = "") -> Element:
+    return Element("param", {"name": name, "value": value}, field_name=field_name)
 
 
 def _variable(name: str, value: str, field_name: str = "") -> Element:
@@ -30,18 +33,38 @@ def agent_path(agent: Agent) -> str:
 
 
 def _user(agent: Agent, revision: str) -> Element:
-    variables = [
-        _variable("user_context", CONTEXT),
-        _variable("effective_caller_id_name", agent.name, "Name"),
-        _variable("effective_caller_id_number", agent.extension),
-        _variable("patchbay_revision", revision),
-    ]
-    params = [_param("password", agent.password)]
     return Element(
         "user",
         {"id": agent.extension},
-        (Element("params", {}, tuple(params)), Element("variables", {}, tuple(variables))),
+        (
+            Element("params", {}, tuple(_params(agent))),
+            Element("variables", {}, (*_variables(agent), _variable("patchbay_revision", revision))),
+        ),
     )
+
+
+def _params(agent: Agent) -> Iterator[Element]:
+    yield _param("password", agent.password)
+    yield _param("vm-password", agent.voicemail_pin)
+    if agent.email:
+        yield _param("vm-mailto", agent.email, "E-mail")
+        yield _param("vm-email-all-messages", "true")
+
+
+def _variables(agent: Agent) -> Iterator[Element]:
+    yield _variable("user_context", CONTEXT)
+    yield _variable("accountcode", agent.extension)
+    yield _variable("toll_allow", agent.toll_allow)
+    yield _variable("effective_caller_id_name", agent.shown_name, "Caller ID name")
+    yield _variable("effective_caller_id_number", agent.shown_number, "Caller ID number")
+    if outbound := agent.outbound_caller_id or settings.DEFAULT_CALLER_ID:
+        yield _variable("outbound_caller_id_number", outbound, "Outbound caller ID")
+        yield _variable("outbound_caller_id_name", settings.DEFAULT_CALLER_NAME or agent.shown_name)
+    if agent.call_group:
+        yield _variable("callgroup", agent.call_group, "Call group")
+    if agent.media == Agent.Media.WEBRTC:
+        # Refuses plain RTP: a desk phone without SRTP gets 488. Suits browsers only.
+        yield _variable("rtp_secure_media", "true")
 
 
 def _end_registrations(path: str, old: str | None, new: str | None, target: Target) -> Iterable[str]:
@@ -62,9 +85,10 @@ def agent_file(agent: Agent, target: Target) -> Rendered | None:
     if not agent.is_active:
         return None
     owner = f"agents.agent:{agent.pk}"
-    revision = sha256(document(owner, [_user(agent, "")]).encode()).hexdigest()[:16]
+    unmarked = document(owner, [_user(agent, "")])
+    revision = sha256(unmarked.encode()).hexdigest()[:16]
     return Rendered(
-        document(owner, [_user(agent, revision)]),
+        unmarked.replace(f'{_REVISION} value=""', f'{_REVISION} value="{revision}"'),
         (
             Check(
                 f"user_data {agent.extension}@{target.domain} var patchbay_revision",

@@ -7,6 +7,9 @@ from django.core.exceptions import ValidationError
 from eslbridge.switchxml import UnsafeValue, check_value
 
 _EXTENSION = re.compile(r"[1-9][0-9]{3,5}", re.ASCII)
+_CALLER_ID_NUMBER = re.compile(r"\+?[0-9]{2,20}", re.ASCII)
+_CALL_GROUP = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+_PIN = re.compile(r"[0-9]{4,10}", re.ASCII)
 # The switch cuts a caller-ID name at `"`, `@`, `:` and `/`; braces and backslashes mean something to it.
 _NOT_CARRIED = re.compile(r'["@:/{}\\]')
 
@@ -17,6 +20,28 @@ def validate_extension(value: str) -> None:
         raise ValidationError(
             "An extension is 4 to 6 digits from 0 to 9 and does not begin with 0, like 1020."
         )
+
+
+def validate_caller_id_number(value: str) -> None:
+    """Digits, perhaps after a +: what other phones show and call back."""
+    if not _CALLER_ID_NUMBER.fullmatch(value):
+        raise ValidationError(
+            "A caller ID number is 2 to 20 digits, perhaps after a +, like 1020 or +19495431333."
+        )
+
+
+def validate_call_group(value: str) -> None:
+    """One word: the switch's lists of groups are separated by commas."""
+    if not _CALL_GROUP.fullmatch(value):
+        raise ValidationError("A call group is one word of letters, digits, - and _, like support.")
+
+
+def validate_pin(value: str) -> None:
+    """4 to 10 digits, not all the same and not simply counted up."""
+    if not _PIN.fullmatch(value):
+        raise ValidationError("A voicemail PIN is 4 to 10 digits.")
+    if len(set(value)) == 1 or value in "01234567890" or value in "09876543210":
+        raise ValidationError("This voicemail PIN is the first that a thief tries. Choose another.")
 
 
 def validate_display_name(value: str) -> None:

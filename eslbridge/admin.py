@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db import models
+from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.html import format_html
@@ -38,6 +39,7 @@ class PublishedAdmin(ModelAdmin):
 
     list_after_template = "eslbridge/_live_rows.html"
     live_rows_url = ""
+    secret_fields: tuple[str, ...] = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return StatefulChangeList
@@ -60,6 +62,24 @@ class PublishedAdmin(ModelAdmin):
         if not instance.pk:
             return format_html("<span>{}</span>", "Shown after saving.")
         return render_to_string("eslbridge/_rendered.html", {"xml": preview(instance)})
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Who changed what, from what and to what; of secrets only that they changed."""
+        if add or not form.changed_data:
+            return super().construct_change_message(request, form, formsets, add)
+        return "; ".join(self._change(form, name) for name in form.changed_data) + "."
+
+    def _change(self, form: Any, name: str) -> str:
+        label = form.fields[name].label or name
+        if name in self.secret_fields:
+            return f"{label} changed"
+        before, after = form.initial.get(name), form.cleaned_data.get(name)
+        field = form.fields[name]
+        if isinstance(field, ModelChoiceField) and before is not None:
+            before = field.queryset.filter(pk=before).first()
+        return f"{label}: “{before if before is not None else ''}” → “{after if after is not None else ''}”"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*super().get_readonly_fields(request, obj), "sync", "rendered"]
