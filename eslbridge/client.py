@@ -82,14 +82,6 @@ class Disconnected:
 _Item = Event | LogLine | Connected | Disconnected
 
 
-def _fresh(error: ESLError) -> ESLError:
-    """A copy for one waiter: an error that several threads raise would collect the tracebacks of all."""
-    copy = type(error).__new__(type(error), *error.args)
-    copy.__dict__.update(error.__dict__)
-    copy.__cause__ = error.__cause__
-    return copy
-
-
 def _call(callback: Callable[[_T], None], argument: _T) -> None:
     try:
         callback(argument)
@@ -121,7 +113,7 @@ class _Answer:
         if not self._ready.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Timeout(f"no answer in time: {what}")
         if self._error is not None:
-            raise _fresh(self._error)
+            raise self._error.fresh()
         return self._result
 
 
@@ -170,7 +162,7 @@ class _Outcome:
             if not self._changed.wait_for(lambda: self.done, seconds):
                 raise Timeout(f"not done in {seconds:g} s: {self._what}")
         if self._error is not None:
-            raise _fresh(self._error)
+            raise self._error.fresh()
         assert self._event is not None
         return self._event
 
@@ -445,7 +437,7 @@ class Client:
             error = self._first_error
         if error is not None:
             self.close()
-            raise _fresh(error)
+            raise error.fresh()
 
     def close(self) -> None:
         """Ends the connection and the threads; all waiters get `ConnectionLost`. May be called again.
@@ -740,7 +732,7 @@ class Client:
                 raise Timeout(f"{what}: no answer from {self.host}:{self.port}")
             items += self._shown(session.read())
             if session.connection.error is not None:
-                raise session.connection.error
+                raise session.connection.error.fresh()
 
     def _follow(self, session: _Session) -> None:
         """Reads until the end, no faster than the callbacks can follow."""

@@ -135,6 +135,12 @@ class Connection:
         self.role = role
         self.state = State.NEW
         self.error: ESLError | None = None
+        self.channel = ""
+        """Outbound: the UUID of the call."""
+        self.hangup_cause = ""
+        """Outbound: why the call ended, once it did."""
+        self.hangup_complete = False
+        """Outbound: whether the last event of the call, CHANNEL_HANGUP_COMPLETE, has come."""
         self._parser = Parser(max_header, max_body)
         self._slots: deque[_Slot] = deque()
         self._jobs: dict[str, tuple[BgApi, Waiter]] = {}
@@ -187,7 +193,7 @@ class Connection:
             return []
         parser = self._parser
         messages = parser.feed(data)
-        if parser.mixed or self._jobs or self._executions:
+        if parser.mixed or self._jobs or self._executions or self.channel:
             messages = self._take_answers(messages)
         if parser.error is not None:
             self.fail(parser.error)
@@ -196,7 +202,10 @@ class Connection:
     def receive_end(self) -> None:
         """The peer closed the stream."""
         inside = " in the middle of a frame" if self._parser.buffered else ""
-        self.fail(ConnectionLost(f"the switch closed the connection{inside}"))
+        if self.hangup_cause:
+            self.fail(CallEnded(self.hangup_cause))
+        else:
+            self.fail(ConnectionLost(f"the switch closed the connection{inside}"))
 
     def fail(self, error: ESLError) -> None:
         """Ends the conversation: every waiter gets `error`, or the reason for which it had ended before."""
@@ -214,7 +223,7 @@ class Connection:
 
     def _advance(self, step: Step) -> None:
         if self.error is not None:
-            raise self.error
+            raise self.error.fresh()
         state = _STEPS.get((self.role, self.state, step))
         if state is None:
             raise ProtocolError(
@@ -232,7 +241,7 @@ class Connection:
         rest: list[Message] = []
         for message in messages:
             if isinstance(message, Event):
-                if self._jobs or self._executions:
+                if self._jobs or self._executions or self.channel:
                     self._complete(message)
                 rest.append(message)
             elif isinstance(message, Reply | ApiResponse | ChannelData):
@@ -252,6 +261,8 @@ class Connection:
         elif isinstance(message, DisconnectNotice):
             if message.linger:
                 self._received(Step.LINGER_NOTICE)
+            elif self.channel:
+                self.fail(CallEnded(self.hangup_cause))
             else:
                 self.fail(ConnectionLost(f"the switch ended the connection: {message.text}"))
 
@@ -275,6 +286,7 @@ class Connection:
             self._logged_in(slot, answer)
             return
         if isinstance(answer, ChannelData):
+            self.channel = answer.event.get("Unique-ID", "")
             self._received(Step.CHANNEL_DATA)
         elif isinstance(command, BgApi):
             self._job_answered(command, answer)
@@ -320,8 +332,8 @@ class Connection:
                 execution = self._executions.get(event.get("Application-UUID", ""))
                 if execution is not None:
                     execution.started_us = _timestamp(event)
-            elif name == "CHANNEL_HANGUP_COMPLETE":
-                self._call_ended(event)
+            elif name in ("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"):
+                self._hung_up(event, name == "CHANNEL_HANGUP_COMPLETE")
         except InvalidJSON:
             pass
 
@@ -336,9 +348,14 @@ class Connection:
         del self._executions[uuid]
         execution.waiter.set_result(event)
 
-    def _call_ended(self, event: Event) -> None:
+    def _hung_up(self, event: Event, complete: bool) -> None:
         channel = event.get("Unique-ID", "")
         cause = event.get("Hangup-Cause", "")
+        if channel == self.channel:
+            self.hangup_cause = cause
+            self.hangup_complete = complete
+        if not complete:
+            return
         for uuid, execution in list(self._executions.items()):
             if execution.command.uuid == channel:
                 del self._executions[uuid]

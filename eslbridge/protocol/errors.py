@@ -1,12 +1,19 @@
 """What can go wrong on an event socket. Every error here is an `ESLError`."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ESLError(Exception):
     """Base of every error of the Event Socket. `transient` says whether trying again later can help."""
 
     transient: ClassVar[bool] = True
+
+    def fresh(self) -> Self:
+        """A copy to raise: one error raised in several places would collect the tracebacks of all."""
+        copy = type(self).__new__(type(self), *self.args)
+        copy.__dict__.update(self.__dict__)
+        copy.__cause__ = self.__cause__
+        return copy
 
 
 class ConnectionLost(ESLError):
@@ -37,11 +44,21 @@ class AuthenticationFailed(CommandFailed):
 
 
 class CallEnded(CommandFailed):
-    """The channel hung up before the application was complete. `cause` is its hang-up cause."""
+    """The channel hung up, or is no longer ours. `cause` is its hang-up cause, '' when that is not known."""
 
     def __init__(self, cause: str, command: str = "") -> None:
-        super().__init__(f"-ERR the channel hung up: {cause}", command)
+        super().__init__(f"-ERR the call has ended: {cause or 'cause unknown'}", command)
         self.cause = cause
+
+
+class NeedsFull(CommandFailed):
+    """An outbound conversation may control only its own channel, because the dialplan did not say `full`."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(
+            '-ERR the dialplan must say `full`: <action application="socket" data="host:port async full"/>',
+            command,
+        )
 
 
 class ProtocolError(ESLError):

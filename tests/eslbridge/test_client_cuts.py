@@ -83,7 +83,7 @@ class Watcher:
 
 
 def click_to_dial(client: Client) -> tuple[object, object, object]:
-    """One click-to-dial with everything that can wait: the outcome of the job, the execution, the questions."""
+    """One click-to-dial with all that can wait: the outcomes of the job, the execution, the questions."""
     job = client.bgapi("originate", "user/1000", job_uuid=JOB_UUID)
     execution = client.execute(CALL, "park")
     with ThreadPoolExecutor() as pool:

@@ -20,6 +20,7 @@ from eslbridge.protocol.errors import (
     FrameTooLarge,
     InvalidJSON,
     MissingContentType,
+    NeedsFull,
     ProtocolError,
     Rejected,
 )
@@ -333,7 +334,7 @@ def test_an_execution_on_a_channel_that_ends_fails_with_the_cause() -> None:
     connection.receive(json_event("CHANNEL_HANGUP_COMPLETE", Unique_ID=UUID, Hangup_Cause="USER_BUSY"))
     assert isinstance(mine.outcome, CallEnded)
     assert mine.outcome.cause == "USER_BUSY"
-    assert "park: -ERR the channel hung up: USER_BUSY" in str(mine.outcome)
+    assert str(mine.outcome) == "park: -ERR the call has ended: USER_BUSY"
     assert other.told == []
 
 
@@ -476,6 +477,67 @@ def test_lingering_ends_with_the_second_notice() -> None:
     connection.send(c.Exit(), Waiting())
     connection.receive(linger)
     assert connection.state is State.LEAVING
+
+
+NOTICE = (
+    b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: u\nContent-Disposition: disconnect\n"
+    b"Content-Length: 5\n\nBye.\n"
+)
+
+
+@pytest.mark.parametrize("by_notice", [True, False])
+def test_outbound_the_end_after_a_hangup_is_the_end_of_the_call(by_notice: bool) -> None:
+    connection = in_a_call()
+    assert connection.channel == "aaaaaaaa-0000-4000-8000-000000000009"
+    connection.send_execution(c.Execute("park", "", connection.channel, "e"), waiter := Waiting())
+    other = json_event("CHANNEL_HANGUP", Unique_ID="other", Hangup_Cause="OTHER")
+    mine = json_event("CHANNEL_HANGUP", Unique_ID=connection.channel, Hangup_Cause="USER_BUSY")
+    connection.receive(reply("+OK") + other)
+    assert connection.hangup_cause == ""
+    connection.receive(mine)
+    assert (connection.hangup_cause, connection.hangup_complete) == ("USER_BUSY", False)
+    if by_notice:
+        connection.receive(NOTICE)
+    else:
+        connection.receive_end()
+    assert isinstance(waiter.outcome, CallEnded)
+    assert waiter.outcome.cause == "USER_BUSY"
+
+
+def test_outbound_a_notice_without_a_hangup_has_no_cause() -> None:
+    connection = in_a_call()
+    connection.receive(NOTICE)
+    assert isinstance(connection.error, CallEnded)
+    assert str(connection.error) == "-ERR the call has ended: cause unknown"
+
+
+@pytest.mark.parametrize("name", [name for name in recordings.names() if name.startswith("outbound_")])
+def test_a_recorded_outbound_conversation_ends_with_the_call(name: str) -> None:
+    recording = recordings.load(name)
+    connection = Connection(Role.OUTBOUND)
+    for step in recording.steps:
+        if step.by_switch:
+            connection.receive(step.data) if step.data else connection.receive_end()
+        else:
+            connection.send(command_of(step.data))
+    assert isinstance(connection.error, CallEnded)
+    cause = {"outbound_async_full": "USER_BUSY", "outbound_not_full": ""}.get(name, "NORMAL_CLEARING")
+    assert connection.hangup_cause == connection.error.cause == cause
+    assert connection.hangup_complete is (name in ("outbound_async_full", "outbound_json_caller_hangs_up"))
+
+
+def test_errors_are_copied_with_all_they_know() -> None:
+    for error in (
+        CallEnded("X", "park"),
+        NeedsFull("api y"),
+        CommandFailed("-ERR x", "api y"),
+        ConnectionLost("lost"),
+    ):
+        error.__cause__ = OSError("below")
+        copy = error.fresh()
+        assert type(copy) is type(error)
+        assert (copy.args, vars(copy), copy.__cause__) == (error.args, vars(error), error.__cause__)
+        assert copy is not error
 
 
 def test_the_number_of_waiting_commands_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
