@@ -156,6 +156,6 @@ def dial_state(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def _answer(request: HttpRequest, text: str, *, error: bool = False) -> HttpResponse:
     """A sentence: as a toast for a button, as a message for a form."""
     if request.headers.get("HX-Request"):
-        return render(request, "calls/_said.html", {"text": text, "error": error})
+        return render(request, "pbx/_said.html", {"text": text, "error": error})
     messages.add_message(request, messages.ERROR if error else messages.INFO, text)
     return redirect("active_calls")

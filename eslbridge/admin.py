@@ -4,10 +4,13 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -15,7 +18,7 @@ from unfold.decorators import action, display
 
 from .models import PendingChange, Reload, Switch
 from .publishing import outbox
-from .publishing.state import preview, sync_states
+from .publishing.state import changed_lines, preview, sync_states
 
 
 class StatefulChangeList(ChangeList):
@@ -62,6 +65,33 @@ class PublishedAdmin(ModelAdmin):
         if not instance.pk:
             return format_html("<span>{}</span>", "Shown after saving.")
         return render_to_string("eslbridge/_rendered.html", {"xml": preview(instance)})
+
+    change_form_after_template = "eslbridge/_preview_button.html"
+
+    def get_urls(self) -> list[Any]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_preview"
+        view = self.admin_site.admin_view(self.preview_view)
+        return [
+            path("add/preview/", view, name=f"{name}_new"),
+            path("<path:object_id>/change/preview/", view, name=name),
+            *super().get_urls(),
+        ]
+
+    def preview_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
+        """The file that the posted form would make, beside the one that is there; nothing is saved."""
+        current = self.get_object(request, object_id) if object_id else None
+        allowed = (
+            self.has_change_permission(request, current) if current else self.has_add_permission(request)
+        )
+        if request.method != "POST" or not allowed:
+            raise PermissionDenied
+        before = preview(current) if current else ""
+        form = self.get_form(request, current, change=current is not None)(request.POST, instance=current)
+        if not form.is_valid():
+            context = {"errors": form.errors.items(), "form": form}
+        else:
+            context = {"lines": changed_lines(before, preview(form.save(commit=False)))}
+        return render(request, "eslbridge/_preview.html", context)
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -120,7 +150,7 @@ class PendingChangeAdmin(ReadOnlyAdmin):
     list_filter = ["switch"]
     search_fields = ["label", "path"]
     actions = ["try_again"]
-    list_before_template = "eslbridge/_reloads.html"
+    list_before_template = "eslbridge/_changes.html"
 
     @display(description="State", label={"failed": "danger", "pending": "warning"})
     def state(self, change: PendingChange) -> str:
@@ -132,11 +162,9 @@ class PendingChangeAdmin(ReadOnlyAdmin):
         self.message_user(request, f"{count} changes are tried again now.", messages.SUCCESS)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().changelist_view(
-            request,
-            {
-                "title": "Changes",
-                "reloads": Reload.objects.select_related("switch")[:10],
-                **(extra_context or {}),
-            },
-        )
+        context = {
+            "title": "Changes",
+            "reloads": Reload.objects.select_related("switch")[:10],
+            "switches": Switch.objects.all(),
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})

@@ -141,20 +141,28 @@ class Link:
             if self._compare_now.wait(BEAT_SECONDS) or time.monotonic() - compared > COMPARE_SECONDS:
                 self._compare_now.clear()
                 compared = time.monotonic()
-                self._compare()
+                self.compare()
 
     def _beat(self) -> None:
         worker = f"{socket.gethostname()}:{os.getpid()}"
         Switch.objects.filter(pk=self.row().pk).update(seen_at=timezone.now(), worker=worker)
 
-    def _compare(self) -> None:
+    def reload(self) -> None:
+        """One reload for its own sake, kept among the reloads with the switch's words."""
+        Publisher(self.row(), self.client, self.conf_dir).reload()
+
+    def compare(self) -> None:
+        """Compare the database with the directory, queue what differs, and keep how much it was."""
         if not self.client.is_connected:
             return
         switch = self.row()
         try:
-            queue_differences(switch, differences(switch, self.conf_dir))
+            found = differences(switch, self.conf_dir)
         except OSError as problem:
             self._say(in_words(problem))
+            return
+        queue_differences(switch, found)
+        Switch.objects.filter(pk=switch.pk).update(compared_at=timezone.now(), differences=len(found))
 
     def _publish_for_ever(self) -> None:
         with psycopg.connect(**_connection_parameters(), autocommit=True) as listener:

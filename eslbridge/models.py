@@ -35,6 +35,10 @@ class Switch(models.Model):
     worker = models.CharField(max_length=255, blank=True)
     version = models.CharField(max_length=120, blank=True)
     up_since = models.DateTimeField(null=True, blank=True)
+    compared_at = models.DateTimeField("last compared", null=True, blank=True)
+    differences = models.PositiveIntegerField(
+        default=0, help_text="Files that the last comparison found not to be as the database says."
+    )
 
     class Meta:
         verbose_name_plural = "switches"

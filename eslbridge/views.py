@@ -2,10 +2,17 @@
 
 from typing import Any
 
+from celery import Task
+from django.contrib.auth.decorators import permission_required
 from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.views.decorators.http import require_POST
 
+from . import commands, tasks
+from .models import PendingChange, Switch
+from .publishing import outbox
 from .publishing.state import sync_states
 
 MOST_ROWS = 500  # a page of a list shows 100
@@ -28,3 +35,46 @@ def sync_cells(request: HttpRequest, queryset: models.QuerySet[Any]) -> HttpResp
         for row in asked_for(request, queryset)
     ]
     return HttpResponse("".join(cells))
+
+
+@permission_required("eslbridge.change_pendingchange", raise_exception=True)
+@require_POST
+def retry(request: HttpRequest) -> HttpResponse:
+    """Try the waiting changes of one object (`kind`, `id`) again, now."""
+    pk = request.POST.get("id", "")
+    if not (pk.isascii() and pk.isdigit()):
+        return HttpResponseBadRequest("id is the number of an object.")
+    count = outbox.retry(PendingChange.objects.filter(kind=request.POST.get("kind", ""), object_id=int(pk)))
+    return _said(request, "Trying again…" if count else "Nothing waits any more.")
+
+
+@permission_required("eslbridge.change_pendingchange", raise_exception=True)
+@require_POST
+def reload_now(request: HttpRequest) -> HttpResponse:
+    """Ask every connected switch to read its files again."""
+    return _ask(request, tasks.reload_now, "Reloading…")
+
+
+@permission_required("eslbridge.change_pendingchange", raise_exception=True)
+@require_POST
+def compare_now(request: HttpRequest) -> HttpResponse:
+    """Ask every connected switch's worker to compare its directory with the database."""
+    return _ask(request, tasks.compare_now, "Comparing…")
+
+
+def _ask(request: HttpRequest, task: Task, sentence: str) -> HttpResponse:
+    switches = list(Switch.objects.all())
+    connected = [switch for switch in switches if switch.is_connected]
+    if not connected:
+        trouble = next((switch.trouble for switch in switches), "No switch is known yet: start its worker.")
+        return _said(request, trouble, error=True)
+    try:
+        for switch in connected:
+            commands.send(task, switch.name)
+    except commands.NotSent as why:
+        return _said(request, str(why), error=True)
+    return _said(request, sentence)
+
+
+def _said(request: HttpRequest, text: str, *, error: bool = False) -> HttpResponse:
+    return render(request, "pbx/_said.html", {"text": text, "error": error})

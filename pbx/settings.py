@@ -128,8 +128,12 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        name: {"level": env("LOG_LEVEL", default="INFO")}
-        for name in ("pbx", "agents", "routes", "calls", "cdr", "eslbridge")
+        # The pool repeats every second what the failed query says once.
+        "psycopg.pool": {"level": "CRITICAL"},
+        **{
+            name: {"level": env("LOG_LEVEL", default="INFO")}
+            for name in ("pbx", "agents", "routes", "calls", "cdr", "eslbridge")
+        },
     },
 }
 

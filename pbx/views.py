@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import redis.asyncio
 from django.conf import settings
@@ -10,14 +11,17 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils import timezone
 
-from eslbridge.models import Switch
+from eslbridge.models import PendingChange, Switch
 from eslbridge.store import NEWS, StoreError, store
 
 from . import badges, dashboard
 
 # A comment now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
 KEEP_ALIVE_SECONDS = 15
+# A change that waits longer than this is not just on its way.
+BANNER_AFTER = timedelta(seconds=30)
 
 
 async def news(request: HttpRequest) -> HttpResponse:
@@ -64,6 +68,13 @@ def badges_now(request: HttpRequest) -> HttpResponse:
     """The numbers in the navigation, as out-of-band swaps."""
     now = {"active-calls": badges.active_calls(request), "changes": badges.pending_changes(request)}
     return render(request, "pbx/_badges.html", {"badges": now})
+
+
+@staff_member_required
+def banner(request: HttpRequest) -> HttpResponse:
+    """A sentence on every page while something has been waiting for more than 30 seconds; else nothing."""
+    late = PendingChange.objects.filter(since__lt=timezone.now() - BANNER_AFTER).select_related("switch")
+    return render(request, "pbx/_banner.html", {"count": late.count(), "first": late.first()})
 
 
 @staff_member_required

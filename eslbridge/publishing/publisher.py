@@ -15,6 +15,7 @@ from eslbridge import signals
 from eslbridge.models import PendingChange, PublishedFile, Reload, Switch
 from eslbridge.protocol.errors import ESLError
 from eslbridge.switchxml import UnsafeValue, managed_by
+from eslbridge.text import printable
 
 from . import outbox
 from .files import ConfDir, NotOurs
@@ -111,6 +112,21 @@ class Publisher:
             self._reload(written, outcome)
         self._settle(items, moved, outcome)
 
+    def reload(self, files: int = 0) -> Reload:
+        """Have the switch read its files, and keep what it said. `bgapi`: commands need not wait for it."""
+        started = time.monotonic()
+        try:
+            reply = self.client.bgapi("reloadxml").result(RELOAD_TIMEOUT)
+        except ESLError as lost:
+            reply = f"The switch did not answer the reload: {lost}"
+        return Reload.objects.create(
+            switch=self.switch,
+            files=files,
+            milliseconds=round((time.monotonic() - started) * 1000),
+            succeeded=reply.strip() == RELOADED,
+            reply=printable(reply, 2000),
+        )
+
     # --- what should be there -----------------------------------------------------------------------
 
     def _render(self, changes: list[PendingChange]) -> list[_Item]:
@@ -158,22 +174,13 @@ class Publisher:
         self.disk.settle({item.change.path for item in items if not item.error})
 
     def _reload(self, items: list[_Item], outcome: Outcome) -> None:
-        started = time.monotonic()
-        try:
-            reply = self.client.bgapi("reloadxml").result(RELOAD_TIMEOUT)
-        except ESLError as lost:
-            reply = f"The switch did not answer the reload: {lost}"
-        taken = round((time.monotonic() - started) * 1000)
+        done = self.reload(len(items))
         outcome.reloads += 1
-        outcome.milliseconds += taken
-        succeeded = reply.strip() == RELOADED
-        Reload.objects.create(
-            switch=self.switch, files=len(items), milliseconds=taken, succeeded=succeeded, reply=reply[:2000]
-        )
-        if succeeded:
+        outcome.milliseconds += done.milliseconds
+        if done.succeeded:
             self._tell_and_ask(items)
         else:
-            self._take_back(items, reply)
+            self._take_back(items, done.reply)
 
     def _take_back(self, items: list[_Item], reply: str) -> None:
         """The switch kept its old configuration: a restart must not come up with worse than before."""

@@ -1,5 +1,6 @@
 """What may be said of an object: live, pending (why), failed (why) or off. Nothing else is live."""
 
+import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from eslbridge.switchxml import UnsafeValue
 from .registry import Target, publication_of
 
 LIVE, PENDING, FAILED, OFF = "live", "pending", "failed", "off"
+_REVISION = 'name="patchbay_revision"'
 _SECRET = re.compile(r'(name="[^"]*password[^"]*" value=")[^"]*(")')
 
 
@@ -92,3 +94,10 @@ def preview(instance: models.Model) -> str:
     if rendered is None:
         return "Not active: there is no file."
     return _SECRET.sub(r"\1••••••••\2", rendered.content)
+
+
+def changed_lines(before: str, after: str) -> list[tuple[str, str]]:
+    """Both texts as one, line by line: (" ", kept), ("-", gone) or ("+", new). The revision is left out."""
+    old, new = ([line for line in text.splitlines() if _REVISION not in line] for text in (before, after))
+    compared = difflib.ndiff(old, new)
+    return [(line[0], line[2:]) for line in compared if line[0] in " -+"]
