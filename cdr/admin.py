@@ -33,6 +33,7 @@ class CallAdmin(ReadOnlyAdmin):
         "cause",
     ]
     list_display_links = ["started"]
+    empty_sentence = "No call has ended yet. Each one appears here when it is over."
     list_filter = ["kind", "hangup_cause", "switch"]
     search_fields = ["caller", "caller_name", "callee", "reached", "uuid"]
     date_hierarchy = "start"

@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
@@ -145,12 +146,21 @@ class SwitchAdmin(ReadOnlyAdmin):
 
 @admin.register(PendingChange)
 class PendingChangeAdmin(ReadOnlyAdmin):
-    list_display = ["label", "path", "switch", "since", "state", "why", "attempts", "retry_at"]
+    list_display = ["label", "path", "switch", "waiting_since", "state", "why", "attempts", "next_try"]
+    empty_sentence = "Everything is on the switch."
     list_select_related = ["switch"]
     list_filter = ["switch"]
     search_fields = ["label", "path"]
     actions = ["try_again"]
     list_before_template = "eslbridge/_changes.html"
+
+    @display(description="Since", ordering="since")
+    def waiting_since(self, change: PendingChange) -> str:
+        return localtime(change.since).strftime("%H:%M:%S")
+
+    @display(description="Next try", ordering="retry_at")
+    def next_try(self, change: PendingChange) -> str:
+        return localtime(change.retry_at).strftime("%H:%M:%S")
 
     @display(description="State", label={"failed": "danger", "pending": "warning"})
     def state(self, change: PendingChange) -> str:

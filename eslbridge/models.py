@@ -88,6 +88,7 @@ class PendingChange(models.Model):
         constraints = [models.UniqueConstraint(fields=["switch", "path"], name="one_pending_change_a_file")]
         indexes = [models.Index(fields=["kind", "object_id"]), models.Index(fields=["switch", "retry_at"])]
         ordering = ["since"]
+        verbose_name = "change"
 
     def __str__(self) -> str:
         return f"{self.path} on {self.switch}"

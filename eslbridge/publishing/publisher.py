@@ -18,6 +18,7 @@ from eslbridge.switchxml import UnsafeValue, managed_by
 from eslbridge.text import printable
 
 from . import outbox
+from .diagnosis import broken_files
 from .files import ConfDir, NotOurs
 from .registry import Check, Publication, Rendered, Target, publication, publications
 
@@ -119,6 +120,9 @@ class Publisher:
             reply = self.client.bgapi("reloadxml").result(RELOAD_TIMEOUT)
         except ESLError as lost:
             reply = f"The switch did not answer the reload: {lost}"
+        else:
+            if reply.strip() != RELOADED and (broken := broken_files(self.disk.root)):
+                reply = f"{reply.strip()} ({'; '.join(broken)})"
         return Reload.objects.create(
             switch=self.switch,
             files=files,
