@@ -30,7 +30,7 @@ def _problem(file: Path) -> str:
         return ""
     parser = expat.ParserCreate("utf-8")
     try:
-        parser.Parse("<file>".encode())
+        parser.Parse(b"<file>")
         for line in _kept(lines):
             parser.Parse(line.encode())
         parser.Parse(b"</file>", True)

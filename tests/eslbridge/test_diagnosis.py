@@ -21,8 +21,8 @@ def test_what_the_switch_drops_does_not_count(tmp_path):
     write(
         tmp_path,
         "vars.xml",
-        '<?xml version="1.0"?>\n<include>\n<X-PRE-PROCESS cmd="set" data="a=$${b}"/>\n<!-- a -->\n<a b="$${c}"/>\n'
-        "</include>\n",
+        '<?xml version="1.0"?>\n<include>\n<X-PRE-PROCESS cmd="set" data="a=$${b}"/>\n'
+        '<!-- a -->\n<a b="$${c}"/>\n</include>\n',
     )
     write(
         tmp_path, "freeswitch.xml", '<?xml version="1.0"?>\n<document type="freeswitch/xml">\n</document>\n'
