@@ -3,9 +3,15 @@
 import os
 import sys
 import warnings
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import Error as DatabaseError
+from django.db import OperationalError, ProgrammingError
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import ConnectionError as RedisError
 
 from . import surroundings
 from .bootstrap import VAR_DIR, Problem
@@ -14,13 +20,11 @@ from .bootstrap import VAR_DIR, Problem
 def execute(arguments: list[str]) -> None:
     """Runs the command as Django does. With --traceback errors are shown whole."""
     _name_what_is_missing(arguments)
-    from django.db import Error as DatabaseError
-    from kombu.exceptions import OperationalError as BrokerError
-    from redis.exceptions import ConnectionError as RedisError
-
     # makemigrations works without a database; its warning about that is of no use here
     warnings.filterwarnings("ignore", "Got an error checking a consistent migration history")
     try:
+        # One thread needs one connection; a pool would try again and again and not say why there is none.
+        settings.DATABASES["default"]["OPTIONS"].pop("pool", None)
         execute_from_command_line(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -48,10 +52,6 @@ def _name_what_is_missing(arguments: list[str]) -> None:
 
 def _advice(error: Exception) -> str:
     """Returns the line for a person, or "" if this is a defect that needs its traceback."""
-    from django.db import OperationalError, ProgrammingError
-    from kombu.exceptions import OperationalError as BrokerError
-    from redis.exceptions import ConnectionError as RedisError
-
     if isinstance(error, ImproperlyConfigured):
         return f"A setting is wrong: {error}"
     if isinstance(error, PermissionError):
@@ -81,8 +81,6 @@ def _has_no_answer(error: Exception) -> bool:
 
 
 def _database_place() -> str:
-    from django.conf import settings
-
     database = settings.DATABASES["default"]
     if not database["HOST"]:
         return ""
@@ -90,10 +88,6 @@ def _database_place() -> str:
 
 
 def _redis_place() -> str:
-    from urllib.parse import urlsplit
-
-    from django.conf import settings
-
     parts = urlsplit(settings.REDIS_URL)
     return f" at {parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"
 

@@ -170,10 +170,7 @@ def read(path: Path) -> dict[str, str]:
 
 def write_private(path: Path, values: Mapping[str, str], about: str) -> None:
     """Writes NAME=value lines, readable for this user only, whole or not at all."""
-    lines = [
-        f"# {about}",
-        *(f"{name}={value}" for name, value in sorted(values.items()) if "\n" not in value),
-    ]
+    lines = [f"{name}={value}" for name, value in sorted(values.items()) if "\n" not in value]
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
