@@ -1,6 +1,5 @@
 """How routes reach the switch's dialplan."""
 
-from collections.abc import Iterable
 from hashlib import sha256
 
 from agents.models import Agent
@@ -13,10 +12,6 @@ from .models import InboundRoute
 
 def inbound_path(route: InboundRoute) -> str:
     return f"dialplan/public/inbound_{route.digits}.xml"
-
-
-def _of_agent(agent: Agent) -> Iterable[InboundRoute]:
-    return InboundRoute.objects.filter(agent=agent).select_related("agent")
 
 
 def _action(application: str, data: str) -> Element:
@@ -48,7 +43,7 @@ def _extension(route: InboundRoute, target: Target, revision: str) -> Element:
     directory="dialplan/public",
     path=inbound_path,
     related=["agent"],
-    depends_on={Agent: _of_agent},
+    depends_on={Agent: "agent"},
 )
 def inbound_file(route: InboundRoute, target: Target) -> Rendered | None:
     """The route's file, or None while the route or its agent is off."""

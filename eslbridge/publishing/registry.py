@@ -55,6 +55,10 @@ class Rendered:
 AfterReload = Callable[[str, str | None, str | None, Target], Iterable[str]]
 
 
+# From some changed objects of one model to those whose files they change.
+Affected = Callable[[list[Any]], Iterable[models.Model]]
+
+
 def _nothing(*_: object) -> Iterable[str]:
     return ()
 
@@ -85,6 +89,7 @@ class Publication:
 
 
 _publications: dict[str, Publication] = {}
+_affected: dict[type[models.Model], dict[str, Affected]] = {}  # changed model -> why -> which
 
 
 def publications() -> list[Publication]:
@@ -99,6 +104,11 @@ def publication_of(model: type[models.Model]) -> Publication | None:
     return _publications.get(model._meta.label_lower)
 
 
+def affected_by(model: type[models.Model]) -> list[Affected]:
+    """For changed objects of this model: what finds the objects, of it and of others, to publish again."""
+    return list(_affected.get(model, {}).values())
+
+
 def publishes(
     model: type[models.Model],
     *,
@@ -106,40 +116,48 @@ def publishes(
     path: Callable[[Any], str],
     related: Iterable[str] = (),
     after_reload: AfterReload = _nothing,
-    depends_on: Mapping[type[models.Model], Callable[[Any], Iterable[models.Model]]] | None = None,
+    depends_on: Mapping[type[models.Model], str | Affected] | None = None,
 ) -> Callable[[Callable[[Any, Target], Rendered | None]], Callable[[Any, Target], Rendered | None]]:
     """Register how one object of `model` becomes one file below `directory` of the switch's configuration.
 
     The decorated function returns the file, or None when the object has none (an inactive one).
-    `depends_on` names other models, and for an instance of one the objects whose files must be made again
-    when it is saved or deleted.
+    `depends_on` names other models, and for some instances of one the objects whose files must be made
+    again when those are saved or deleted: by the field that leads to it (`{Agent: "agent"}`), or a function.
     """
 
     def register(
         render: Callable[[Any, Target], Rendered | None],
     ) -> Callable[[Any, Target], Rendered | None]:
         kind = model._meta.label_lower
-        _publications[kind] = Publication(
-            kind, directory, render, path, after_reload, model=model, related=tuple(related)
-        )
-
-        for source, affected in {model: lambda instance: [instance], **(depends_on or {})}.items():
-            _queue_when_changed(source, affected, f"{kind} of {source._meta.label_lower}")
+        own = Publication(kind, directory, render, path, after_reload, model=model, related=tuple(related))
+        _publications[kind] = own
+        _queue_when_changed(model, kind, lambda instances: instances)
+        for source, how in (depends_on or {}).items():
+            find = _through(own, how) if isinstance(how, str) else how
+            _queue_when_changed(source, f"{kind} by {source._meta.label_lower}", find)
         return render
 
     return register
 
 
-def _queue_when_changed(
-    source: type[models.Model], affected: Callable[[Any], Iterable[models.Model]], uid: str
-) -> None:
+def _through(own: Publication, lookup: str) -> Affected:
+    def find(sources: list[Any]) -> Iterable[models.Model]:
+        query = own.model._default_manager.select_related(*own.related)
+        return query.filter(**{f"{lookup}__in": sources}).distinct()
+
+    return find
+
+
+def _queue_when_changed(source: type[models.Model], why: str, find: Affected) -> None:
     from . import outbox
 
     def queue(sender: type[models.Model], instance: models.Model, **kwargs: object) -> None:
-        outbox.queue(*affected(instance))
+        outbox.queue_saved([instance])
 
+    _affected.setdefault(source, {})[why] = find
     for signal, what in ((post_save, "saved"), (post_delete, "deleted")):
-        signal.connect(queue, sender=source, weak=False, dispatch_uid=f"publish {uid} {what}")
+        uid = f"publish what depends on {source._meta.label_lower} when {what}"
+        signal.connect(queue, sender=source, weak=False, dispatch_uid=uid)
 
 
 def publishes_always(
