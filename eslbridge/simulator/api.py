@@ -9,11 +9,17 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from . import core, tables
+from . import tables
+from .answering import answer
+from .bridging import bridge_existing, hold, transfer, unhold
 from .channel import Channel, State
-from .dialplan import search
+from .dialling import adopt_user, dial
+from .dialplan import Extension, search
 from .dialstring import separate
+from .display import flip_caller_id
 from .events import json_object, plain_lines
+from .messages import Message
+from .version import FULL_VERSION, GIT, VERSION
 
 if TYPE_CHECKING:
     from .core import Switch
@@ -28,7 +34,32 @@ ORIGINATE_USAGE = (
 )
 ORIGINATE_TIMEOUT = 60.0
 MODULES = frozenset(
-    ["mod_sofia", "mod_event_socket", "mod_commands", "mod_dptools", "mod_dialplan_xml", "mod_loopback", "mod_voicemail", "mod_hash", "mod_conference", "mod_json_cdr", "mod_spandsp", "mod_sndfile", "mod_tone_stream", "mod_local_stream", "mod_console", "mod_logfile", "mod_db", "mod_fifo", "mod_valet_parking", "mod_esf", "mod_expr", "mod_httapi", "mod_native_file", "mod_opus"]
+    [
+        "mod_sofia",
+        "mod_event_socket",
+        "mod_commands",
+        "mod_dptools",
+        "mod_dialplan_xml",
+        "mod_loopback",
+        "mod_voicemail",
+        "mod_hash",
+        "mod_conference",
+        "mod_json_cdr",
+        "mod_spandsp",
+        "mod_sndfile",
+        "mod_tone_stream",
+        "mod_local_stream",
+        "mod_console",
+        "mod_logfile",
+        "mod_db",
+        "mod_fifo",
+        "mod_valet_parking",
+        "mod_esf",
+        "mod_expr",
+        "mod_httapi",
+        "mod_native_file",
+        "mod_opus",
+    ]
 )
 
 
@@ -60,7 +91,7 @@ def _status(switch: Switch, arguments: str) -> str:
     active = len(switch.channels)
     return (
         f"UP {switch.uptime_text()}\n"
-        f"FreeSWITCH (Version {core.VERSION} {core.GIT}) is ready\n"
+        f"FreeSWITCH (Version {VERSION} {GIT}) is ready\n"
         f"{switch.session_count} session(s) since startup\n"
         f"{active} session(s) - peak {switch.peak_sessions}, last 5min {switch.peak_sessions} \n"
         f"{switch.sessions_last_second()} session(s) per Sec out of max 30, peak {switch.peak_per_second},"
@@ -70,7 +101,7 @@ def _status(switch: Switch, arguments: str) -> str:
 
 
 def _version(switch: Switch, arguments: str) -> str:
-    return f"FreeSWITCH Version {core.FULL_VERSION} ({core.GIT})\n"
+    return f"FreeSWITCH Version {FULL_VERSION} ({GIT})\n"
 
 
 async def _reloadxml(switch: Switch, arguments: str) -> str:
@@ -187,7 +218,7 @@ def _json_api(switch: Switch, arguments: str) -> str:
     request["response"] = {
         "systemStatus": "ready",
         "uptime": _uptime_parts(switch),
-        "version": f"{core.VERSION} {core.GIT}",
+        "version": f"{VERSION} {GIT}",
         "sessions": {
             "count": {
                 "total": switch.session_count,
@@ -396,17 +427,15 @@ def _show(switch: Switch, arguments: str) -> str:
 
 
 async def _originate(switch: Switch, arguments: str) -> str:
-    from .calls import dial, flip_caller_id, transfer
-
     words: list[str] = separate(arguments, " ", 10)
     if not 2 <= len(words) <= 7:
         return ORIGINATE_USAGE
     given = [None if word.lower() == "undef" else word for word in words] + [None] * 7
     timeout = float(given[6]) if given[6] and given[6].isdigit() else ORIGINATE_TIMEOUT
-    channel, cause = await dial(switch, given[0] or "", None, timeout, given[4] or "", given[5] or "")
+    channel, cause = await dial(switch, given[0] or "", None, timeout, (given[4] or "", given[5] or ""))
     if channel is None:
         return f"-ERR {cause}\n"
-    _user_variables(channel)
+    adopt_user(channel)
     target = given[1] or ""
     if target.startswith("&") and len(target) > 1:
         inside = target[1:].partition(")")[0]
@@ -418,17 +447,8 @@ async def _originate(switch: Switch, arguments: str) -> str:
     return f"+OK {channel.uuid}\n"
 
 
-def _user_variables(channel: Channel) -> None:
-    from .calls import adopt_user
-
-    adopt_user(channel)
-
-
 def _preset(channel: Channel, name: str, data: str) -> None:
-    from .dialplan import Extension
-
-    channel.extension = Extension(name, data)
-    channel.extension.applications = [(name, data)]
+    channel.extension = Extension(name, data, [(name, data)])
     channel.set_state(State.EXECUTE)
 
 
@@ -500,8 +520,6 @@ def _uuid_hold(switch: Switch, arguments: str) -> str:
         return "-ERR Operation failed\n"
     if words[0] == "toggle":
         off = channel.held
-    from .calls import hold, unhold
-
     switch.call_soon(unhold if off else hold, channel)
     return "+OK Success\n"
 
@@ -518,8 +536,6 @@ def _uuid_park(switch: Switch, arguments: str) -> str:
 
 
 def _uuid_transfer(switch: Switch, arguments: str) -> str:
-    from .calls import transfer
-
     words = arguments.split()
     if len(words) < 2:
         return "-USAGE: <uuid> [-bleg|-both] <dest-exten> [<dialplan>] [<context>]\n"
@@ -540,8 +556,6 @@ def _uuid_transfer(switch: Switch, arguments: str) -> str:
 
 
 def _uuid_bridge(switch: Switch, arguments: str) -> str:
-    from .calls import bridge_existing
-
     words = arguments.split()
     if len(words) != 2:
         return "-USAGE: <uuid> <other_uuid>\n"
@@ -553,8 +567,6 @@ def _uuid_bridge(switch: Switch, arguments: str) -> str:
 
 
 def _uuid_broadcast(switch: Switch, arguments: str) -> str:
-    from .apps import Message
-
     words = arguments.split(" ", 2)
     if len(words) < 2:
         return "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
@@ -606,8 +618,6 @@ def _uuid_break(switch: Switch, arguments: str) -> str:
 
 
 def _uuid_answer(switch: Switch, arguments: str) -> str:
-    from .calls import answer
-
     channel = _find(switch, arguments.strip())
     if channel is None:
         return NO_CHANNEL

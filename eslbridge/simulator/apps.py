@@ -7,37 +7,27 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from .answering import answer, pre_answer
+from .bridging import bridge_to, eavesdrop, find_extension, transfer
 from .channel import Channel, State
-
-if TYPE_CHECKING:
-    from .dialplan import Extension
+from .messages import Message
 
 Application = Callable[[Channel, str], Awaitable[str | None]]
 
 # Seconds that the voicemail speaks before it hangs up, as recorded on a switch without sounds.
 VOICEMAIL_SECONDS = 0.34
-# Default seconds of `bridge` without call_timeout.
-BRIDGE_TIMEOUT = 60.0
 
 
-@dataclass
-class Message:
-    """A ``sendmsg``: its headers (lower case) and body."""
+async def run_application(channel: Channel, name: str, data: str, app_uuid: str = "") -> str | None:
+    """Runs one application with the events around it; returns its response.
 
-    headers: dict[str, str]
-    body: str = ""
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-async def run_application(channel: Channel, name: str, data: str, app_uuid: str = "", loops: int = 1) -> None:
-    """Runs one application with the events around it. An unknown one ends the call, as on the switch."""
+    An unknown one ends the call, as on the switch.
+    """
     application = APPLICATIONS.get(name)
     if application is None:
         channel.hangup("DESTINATION_OUT_OF_ORDER")
-        return
+        return None
     expanded = channel.expand(data)
     app_uuid = app_uuid or channel.text("app_uuid") or str(uuid.uuid4())
     channel.variables.pop("app_uuid", None)
@@ -54,8 +44,7 @@ async def run_application(channel: Channel, name: str, data: str, app_uuid: str 
         channel.set_variable("current_application_response", response)
     after = [*shown, ("Application-Response", response or "_none_"), ("Application-UUID", app_uuid)]
     channel.fire("CHANNEL_EXECUTE_COMPLETE", after=after)
-    if channel.application == name:
-        channel.application = channel.application_data = ""
+    return response
 
 
 async def run_message(channel: Channel, message: Message) -> None:
@@ -78,11 +67,11 @@ async def _execute_message(channel: Channel, message: Message) -> None:
     count = int(loops) if loops.lstrip("-").isdigit() else 1
     app_uuid = message.headers.get("event-uuid", "")
     state = channel.state
-    while count and channel.state == state:
-        if "loops" in message.headers:
-            channel.set_variable("current_loop", "1")
-            channel.set_variable("total_loops", loops)
-        await run_application(channel, name, data, app_uuid)
+    response: str | None = None
+    while count and channel.state == state and response in (None, "", "FILE PLAYED"):
+        channel.set_variable("current_loop", "1")
+        channel.set_variable("total_loops", str(count))
+        response = await run_application(channel, name, data, app_uuid)
         for loop_variable in ("current_loop", "total_loops"):
             channel.variables.pop(loop_variable, None)
         count -= 1
@@ -111,14 +100,12 @@ async def _multiset(channel: Channel, data: str) -> None:
 async def _export(channel: Channel, data: str) -> None:
     name, _, value = data.partition("=")
     bare = name.removeprefix("nolocal:")
-    names = [one for one in channel.text("export_vars").split(",") if one]
+    names = channel.text("export_vars")
     if name == bare:
         channel.set_variable(bare, value)
     else:
         channel.set_variable(name, value)
-    if name not in names:
-        names.append(name)
-    channel.set_variable("export_vars", ",".join(names))
+    channel.set_variable("export_vars", f"{names},{name}" if names else name)
 
 
 async def _nothing(channel: Channel, data: str) -> None:
@@ -142,14 +129,10 @@ async def _hash(channel: Channel, data: str) -> None:
 
 
 async def _answer(channel: Channel, data: str) -> None:
-    from .calls import answer
-
     answer(channel)
 
 
 async def _pre_answer(channel: Channel, data: str) -> None:
-    from .calls import pre_answer
-
     pre_answer(channel)
 
 
@@ -195,8 +178,6 @@ def playing_time(data: str) -> float | None:
 
 
 async def _playback(channel: Channel, data: str) -> str | None:
-    from .calls import pre_answer
-
     if not channel.answered:
         pre_answer(channel)
     seconds = playing_time(data)
@@ -211,8 +192,6 @@ async def _playback(channel: Channel, data: str) -> str | None:
 
 async def _endless(channel: Channel, data: str) -> None:
     """A party that talks until somebody hangs up."""
-    from .calls import answer
-
     answer(channel)
     await channel.sleep(3600 * 24)
 
@@ -230,8 +209,6 @@ async def _voicemail(channel: Channel, data: str) -> None:
 
 
 async def _eavesdrop(channel: Channel, data: str) -> None:
-    from .calls import answer, eavesdrop
-
     answer(channel)
     await eavesdrop(channel, data.strip())
 
@@ -286,8 +263,6 @@ async def _read(channel: Channel, data: str) -> None:
 
 
 async def _transfer(channel: Channel, data: str) -> None:
-    from .calls import transfer
-
     fields = data.split(" ")
     if fields and fields[0] in ("-bleg", "-both"):
         fields = fields[1:]
@@ -296,12 +271,8 @@ async def _transfer(channel: Channel, data: str) -> None:
 
 
 async def _execute_extension(channel: Channel, data: str) -> None:
-    from .calls import find_extension
-
     fields = [*data.split(" "), "", ""]
-    extension: Extension | None = find_extension(
-        channel, fields[0], fields[2] or channel.profile_field("context") or ""
-    )
+    extension = find_extension(channel, fields[0], fields[2] or channel.profile_field("context") or "")
     if extension is None:
         return
     for name, arguments in extension.applications:
@@ -311,8 +282,6 @@ async def _execute_extension(channel: Channel, data: str) -> None:
 
 
 async def _bridge(channel: Channel, data: str) -> None:
-    from .calls import bridge_to
-
     await bridge_to(channel, data)
 
 

@@ -19,18 +19,22 @@ def set_report_variables(channel: Channel) -> None:
     times = profile.times
     set_ = channel.set_variable
     set_("hangup_cause", channel.cause)
-    set_("hangup_cause_q850", str(sip.Q850.get(channel.cause, 16)))
+    set_("hangup_cause_q850", sip.q850(channel.cause))
     set_("digits_dialed", "none")
     for name, stamp in (
         ("start", times.created),
         ("profile_start", times.profile_created),
         ("answer", times.answered),
         ("bridge", times.bridged),
+        ("hold", times.last_hold),
         ("progress", times.progress),
         ("progress_media", times.progress_media),
+        ("hold_events", 0),
         ("end", times.hangup),
     ):
-        if stamp:
+        if name == "hold_events":
+            set_(name, _hold_events(channel))
+        elif stamp:
             set_(f"{name}_stamp", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(stamp // 1_000_000)))
     _epochs(
         channel,
@@ -61,6 +65,14 @@ def set_report_variables(channel: Channel) -> None:
         channel.set_variables(_media_statistics())
 
 
+def _hold_events(channel: Channel) -> str:
+    """Pairs of stamps, in the notation of the switch."""
+    if not channel.hold_log:
+        return ""
+    pairs = [f"{{{begin},{end}}}" for begin, end in channel.hold_log]
+    return "{" + ",".join(pairs) + "}"
+
+
 def _epochs(channel: Channel, *stamps: tuple[str, int]) -> None:
     for name, stamp in stamps:
         channel.set_variable(f"{name}_epoch", str(stamp // 1_000_000))
@@ -85,11 +97,34 @@ def _durations(channel: Channel) -> None:
         channel.set_variable(f"flow_bill{suffix}", str(between(created, end, unit) if answered else 0))
 
 
-_INBOUND_COUNTS = ["raw_bytes", "media_bytes", "packet_count", "media_packet_count", "skip_packet_count", "jitter_packet_count", "dtmf_packet_count", "cng_packet_count", "flush_packet_count", "largest_jb_size"]
-_INBOUND_FLOATS = (
-    ["jitter_min_variance", "jitter_max_variance", "jitter_loss_rate", "jitter_burst_rate", "mean_interval"]
-)
-_OUTBOUND_COUNTS = ["raw_bytes", "media_bytes", "packet_count", "media_packet_count", "skip_packet_count", "dtmf_packet_count", "cng_packet_count"]
+_INBOUND_COUNTS = [
+    "raw_bytes",
+    "media_bytes",
+    "packet_count",
+    "media_packet_count",
+    "skip_packet_count",
+    "jitter_packet_count",
+    "dtmf_packet_count",
+    "cng_packet_count",
+    "flush_packet_count",
+    "largest_jb_size",
+]
+_INBOUND_FLOATS = [
+    "jitter_min_variance",
+    "jitter_max_variance",
+    "jitter_loss_rate",
+    "jitter_burst_rate",
+    "mean_interval",
+]
+_OUTBOUND_COUNTS = [
+    "raw_bytes",
+    "media_bytes",
+    "packet_count",
+    "media_packet_count",
+    "skip_packet_count",
+    "dtmf_packet_count",
+    "cng_packet_count",
+]
 
 
 def _media_statistics() -> dict[str, str]:
@@ -154,10 +189,10 @@ def _flow(channel: Channel, profile: Profile, extension: Any) -> dict[str, Any]:
         if extension.position < len(extension.applications):
             flow["extension"]["current_app"] = extension.applications[extension.position][0]
     caller = _profile(profile)
-    if profile is channel.profile and channel.originator is not None:
-        caller["originator"] = {"originator_caller_profiles": [_profile(channel.originator)]}
-    if profile is channel.profile and channel.originatees:
-        caller["originatee"] = {"originatee_caller_profiles": [_profile(one) for one in channel.originatees]}
+    if profile.originator is not None:
+        caller["originator"] = {"originator_caller_profiles": [_profile(profile.originator)]}
+    if profile.originatees:
+        caller["originatee"] = {"originatee_caller_profiles": [_profile(one) for one in profile.originatees]}
     times = profile.times
     flow["caller_profile"] = caller
     flow["times"] = {

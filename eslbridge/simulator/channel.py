@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import uuid as uuid_module
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -56,12 +56,12 @@ SOURCES = {
     "CHANNEL_HANGUP": ("switch_channel.c", "switch_channel_perform_hangup", "3447"),
     "CHANNEL_HANGUP_COMPLETE": ("switch_core_state_machine.c", "switch_core_session_reporting_state", "943"),
     "CHANNEL_DESTROY": ("switch_core_session.c", "switch_core_session_perform_destroy", "1588"),
-    "CHANNEL_PARK": ("switch_ivr.c", "switch_ivr_park", "1010"),
-    "CHANNEL_UNPARK": ("switch_ivr.c", "switch_ivr_park", "1178"),
+    "CHANNEL_PARK": ("switch_ivr.c", "switch_ivr_park", "1002"),
+    "CHANNEL_UNPARK": ("switch_ivr.c", "switch_ivr_park", "1213"),
     "CHANNEL_HOLD": ("switch_ivr.c", "switch_ivr_hold", "1558"),
     "CHANNEL_UNHOLD": ("switch_ivr.c", "switch_ivr_unhold", "1638"),
     "CHANNEL_UUID": ("switch_core_session.c", "switch_core_session_set_uuid", "2516"),
-    "CHANNEL_DATA": ("mod_commands.c", "uuid_dump_function", "6585"),
+    "CHANNEL_DATA": ("mod_commands.c", "uuid_dump_function", "6495"),
     "RECORD_START": ("switch_ivr_async.c", "record_callback", "1359"),
     "RECORD_STOP": ("switch_ivr_async.c", "record_callback", "1599"),
     "DTMF": ("switch_channel.c", "switch_channel_dequeue_dtmf", "755"),
@@ -113,6 +113,9 @@ class Profile:
     rdnis: str = ""
     index: int = 1
     times: Times = field(default_factory=Times)
+    originator: Profile | None = None
+    originatee: Profile | None = None
+    originatees: list[Profile] = field(default_factory=list)
 
     def headers(self, prefix: str, index: bool = True) -> Iterator[Header]:
         texts = (
@@ -165,6 +168,8 @@ class Profile:
         seen = copy.copy(self)
         seen.logical_direction = "inbound"
         seen.transfer_source = ""
+        seen.originator = seen.originatee = None
+        seen.originatees = []
         seen.times = copy.copy(self.times) if with_times else Times()
         return seen
 
@@ -207,9 +212,6 @@ class Channel(Caller):
         self.variables: dict[str, Value] = {}
         self.profile: Profile | None = None
         self.profiles: list[tuple[Profile, Extension | None]] = []
-        self.originator: Profile | None = None
-        self.originatee: Profile | None = None
-        self.originatees: list[Profile] = []
         self.cause = ""
         self.early = False
         self.answered = False
@@ -225,23 +227,26 @@ class Channel(Caller):
         self.session_id = switch.next_session_id()
         self.started_at = switch.clock.now()
         self.broken_off = 0
-        self.ready = asyncio.Event()
         self.queue: list[Any] = []
         self.dialled_user: User | None = None
-        self.dial_variables: dict[str, str] = {}
+        self.outer_variables: dict[str, str] = {}
         self.hung_up_here = False
+        self.reports_late = False
+        self.noted_legs: list[str] = []
+        self.last_dialled: list[Channel] = []
         self.preset: Extension | None = None
-        self.preset_bridge: Any = None
-        self.loopback_application = ""
+        self.soft_task: Callable[[], Awaitable[None]] | None = None
         self.recordings: list[str] = []
         self.digits: list[str] = []
         self.hold_log: list[tuple[int, int]] = []
+        self.reporting = asyncio.Event()
         self.reported = asyncio.Event()
         self.destroyed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.sockets: list[Any] = []
         self.timers: list[asyncio.TimerHandle] = []
         self.disposition = ""
+        self.final_phrase = ""
         self._sleepers: list[asyncio.Future[Any]] = []
 
     # What the dialplan asks
@@ -271,6 +276,15 @@ class Channel(Caller):
     def call_api(self, name: str, arguments: str) -> str:
         return self.switch.expansion_api(name, arguments, self)
 
+    @property
+    def originator(self) -> Profile | None:
+        """The leg that this one was called for, as it was then; a transfer makes the leg its own master."""
+        return self.profile.originator if self.profile else None
+
+    @property
+    def originatee(self) -> Profile | None:
+        return self.profile.originatee if self.profile else None
+
     # Variables
 
     def set_variable(self, name: str, value: Value | None) -> None:
@@ -282,6 +296,14 @@ class Channel(Caller):
     def set_variables(self, values: dict[str, str]) -> None:
         for name, value in values.items():
             self.set_variable(name, value)
+
+    def push_variable(self, name: str, value: str) -> None:
+        """Adds to a variable, which becomes an array with the second value; it stays where it is."""
+        known = self.variables.get(name)
+        if known is None:
+            self.variables[name] = value
+        else:
+            self.variables[name] = [known, value] if isinstance(known, str) else [*known, value]
 
     def change_variable(self, name: str, value: Value) -> None:
         """Changes a value where it stands."""
@@ -411,6 +433,15 @@ class Channel(Caller):
             self.wake()
 
     @property
+    def is_second_leg(self) -> bool:
+        """Whether this leg was called for another that is its partner now."""
+        return (
+            self.originator is not None
+            and self.partner is not None
+            and self.originator.uuid == self.partner.uuid
+        )
+
+    @property
     def up(self) -> bool:
         return self.state < State.HANGUP
 
@@ -420,11 +451,26 @@ class Channel(Caller):
             return
         self.state = State.HANGUP
         self.cause = cause
-        self.held = False
+        if self.partner is not None:
+            self.set_variable("last_bridge_role", "originatee" if self.is_second_leg else "originator")
         self.fire("CHANNEL_HANGUP")
+        self._tell_bonded_leg()
         if self.party is not None:
             self.party.channel_ended(self)
         self.wake()
+
+    def _tell_bonded_leg(self) -> None:
+        other = self.switch.channels.get(self.text("signal_bond"))
+        if other is None or not other.up:
+            return
+        for name in ("sip_invite_failure_status", "sip_invite_failure_phrase"):
+            if name in self.variables:
+                other.set_variable(name, self.text(name))
+        other.set_variable("sip_hangup_phrase", self.final_phrase or other.text("sip_hangup_phrase"))
+        other.set_variable("last_bridge_hangup_cause", self.cause)
+        specific = self.text("proto_specific_hangup_cause")
+        if specific:
+            other.set_variable("last_bridge_proto_specific_hangup_cause", specific)
 
     def mark_ringing(self) -> None:
         """The far end rings (180)."""
@@ -500,13 +546,15 @@ class Channel(Caller):
             if not await self.run_queue():
                 await self.wait(until - loop.time())
 
+    def start(self) -> None:
+        """Starts the channel's task."""
+        self.task = asyncio.get_running_loop().create_task(self.switch.run_channel(self))
+
     async def run_queue(self) -> bool:
         """Runs what was sent to this channel meanwhile. False when there was nothing."""
-        from .apps import run_message
-
         worked = bool(self.queue)
         while self.queue and self.up:
-            await run_message(self, self.queue.pop(0))
+            await self.switch.run_message(self, self.queue.pop(0))
         return worked
 
     async def work_queue(self) -> None:
@@ -530,6 +578,7 @@ class Channel(Caller):
         if self.profile:
             self.profiles.insert(0, (self.profile, self.extension))
             profile.index = self.profile.index + 1
+            profile.logical_direction = "inbound" if self.hit_dialplan else self.direction
         self.profile = profile
         self.extension = None
 
@@ -537,3 +586,17 @@ class Channel(Caller):
 def _time_is_up(future: asyncio.Future[Any]) -> None:
     if not future.done():
         future.set_result("late")
+
+
+async def wait_any(channels: list[Channel], seconds: float | None = None) -> None:
+    """Waits until one of the channels changes, or until the time runs out."""
+    loop = asyncio.get_running_loop()
+    sleeper: asyncio.Future[Any] = loop.create_future()
+    for channel in channels:
+        channel.sleep_with(sleeper)
+    handle = loop.call_later(max(seconds, 0), _time_is_up, sleeper) if seconds is not None else None
+    await sleeper
+    if handle:
+        handle.cancel()
+    for channel in channels:
+        channel.stop_sleeping(sleeper)

@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
-from . import sip
+from . import api, machine, outbound, sip
+from .apps import run_message
 from .channel import Channel, Profile, State, Times
 from .configuration import Configuration, ConfigurationError, load
 from .events import Clock, Event, Header
 from .expansion import expand
 from .faults import Faults
 from .gateways import Gateway, Gateways
+from .messages import Message
 from .phones import Outside, Phone, Registrar, say_bye, secret_of
+from .version import FULL_VERSION
 
 T = TypeVar("T")
 
-VERSION = "1.11.3-dev"
-GIT = "git cc93a68 2026-08-21 14:10:14Z 64bit"
-FULL_VERSION = "1.11.3-dev+git~20260821T141014Z~cc93a683ca~64bit"
 HEARTBEAT_SECONDS = 20.0
 # How many received commands and internal errors are remembered.
 MEMORY = 10_000
@@ -48,6 +48,8 @@ class Options:
     # As in the switch: events that wait for one listener, and how many may be lost before it is cut off.
     event_queue_length: int = 100_000
     lost_events_allowed: int = 500
+    # None: now one way, now the other (see Switch.next_teardown_is_late).
+    late_teardown: bool | None = None
 
 
 class Nobody:
@@ -100,6 +102,7 @@ class Switch:
         self.sequence = 0
         self.session_count = 0
         self.peak_sessions = 0
+        self.teardowns = 0
         self.recent: deque[float] = deque(maxlen=MEMORY)
         self.peak_per_second = 0
         self.shutting_down = False
@@ -253,9 +256,7 @@ class Switch:
 
     def expansion_api(self, name: str, arguments: str, channel: Channel | None) -> str:
         """A function called from within ``${…}``."""
-        from .api import expansion
-
-        return expansion(self, name, arguments, channel)
+        return api.expansion(self, name, arguments, channel)
 
     def would_execute(self, command: str) -> None:
         """Notes a shell command that a real switch would have run now."""
@@ -382,13 +383,29 @@ class Switch:
         self.recent.append(time.monotonic())
         self.peak_per_second = max(self.peak_per_second, self.sessions_last_second())
 
+    async def run_channel(self, channel: Channel) -> None:
+        await machine.run(channel)
+
+    async def run_message(self, channel: Channel, message: Message) -> None:
+        await run_message(channel, message)
+
+    def next_teardown_is_late(self) -> bool:
+        """Whether the second leg of the next bridge reports after the first took the bridge apart.
+
+        On the switch two threads race; which one wins changes from call to call, and so does it here.
+        """
+        self.teardowns += 1
+        return (
+            self.options.late_teardown if self.options.late_teardown is not None else self.teardowns % 2 == 0
+        )
+
     def forget(self, channel: Channel) -> None:
         self.channels.pop(channel.uuid, None)
 
     def bridged(self, a: Channel, b: Channel) -> None:
         self.bridges[a.uuid] = (a, b, int(time.time()))
 
-    def unbridged(self, a: Channel, b: Channel) -> None:
+    def unbridged(self, a: Channel) -> None:
         self.bridges.pop(a.uuid, None)
 
     def phone_at(self, user: str, port: int) -> Phone | None:
@@ -397,8 +414,6 @@ class Switch:
 
     def call_from_phone(self, phone: Phone, number: str) -> str:
         """An INVITE from a phone. Returns the channel's UUID."""
-        from .calls import start
-
         user = self.configuration.user(phone.user, phone.domain)
         if user is None or phone.secret != secret_of(user):
             raise PermissionError(f"the switch refuses {phone.user}")
@@ -412,22 +427,20 @@ class Switch:
         self._invite(channel, phone.user, phone.user, number, context)
         sip.received_invite(channel, channel.sip, phone.user, phone.user, number, user.variables)
         self.register_channel(channel)
-        start(channel)
+        channel.start()
         return channel.uuid
 
     def call_from_outside(self, did: str, caller: str, caller_name: str) -> str:
         """An INVITE that reaches the external profile. Returns the channel's UUID."""
-        from .calls import start
-
         channel = Channel(self, f"sofia/external/{caller}@{self.domain}", "inbound")
-        channel.sip = sip.SipLeg("external", "127.0.0.1", 5060, caller, self.domain)
+        channel.sip = sip.SipLeg("external", "127.0.0.1", self.registrar.free_port(), caller, self.domain)
         channel.party = self.outside
         self.outside.channels.append(channel)
         channel.enter(State.NEW)
         self._invite(channel, caller, caller_name or caller, did, "public")
         sip.received_invite(channel, channel.sip, caller, caller_name or caller, did, None)
         self.register_channel(channel)
-        start(channel)
+        channel.start()
         return channel.uuid
 
     def _invite(self, channel: Channel, number: str, name: str, destination: str, context: str) -> None:
@@ -483,9 +496,7 @@ class Switch:
             )
 
     async def outbound_socket(self, channel: Channel, data: str) -> None:
-        from .outbound import serve
-
-        await serve(channel, data)
+        await outbound.serve(channel, data)
 
     # The end
 

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from . import api
-from .apps import Message
 from .channel import Channel
 from .events import EVENT_NAMES, Event, Header, plain_lines
+from .messages import Message
 
 if TYPE_CHECKING:
     from .core import Switch
@@ -25,7 +25,31 @@ MAX_COMMAND = 10 * 1024 * 1024
 FORMATS = ("plain", "json", "xml")
 LOG_LEVELS = ("console", "alert", "crit", "err", "warning", "notice", "info", "debug")
 MY_EVENTS = frozenset(
-    ["CHANNEL_ANSWER", "CHANNEL_APPLICATION", "CHANNEL_BRIDGE", "CHANNEL_CREATE", "CHANNEL_DATA", "CHANNEL_DESTROY", "CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_ORIGINATE", "CHANNEL_UUID", "CHANNEL_OUTGOING", "CHANNEL_PARK", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_STATE", "CHANNEL_UNBRIDGE", "CHANNEL_UNPARK", "DETECTED_SPEECH", "DTMF", "NOTALK", "TALK"]
+    [
+        "CHANNEL_ANSWER",
+        "CHANNEL_APPLICATION",
+        "CHANNEL_BRIDGE",
+        "CHANNEL_CREATE",
+        "CHANNEL_DATA",
+        "CHANNEL_DESTROY",
+        "CHANNEL_EXECUTE",
+        "CHANNEL_EXECUTE_COMPLETE",
+        "CHANNEL_HANGUP",
+        "CHANNEL_HANGUP_COMPLETE",
+        "CHANNEL_ORIGINATE",
+        "CHANNEL_UUID",
+        "CHANNEL_OUTGOING",
+        "CHANNEL_PARK",
+        "CHANNEL_PROGRESS",
+        "CHANNEL_PROGRESS_MEDIA",
+        "CHANNEL_STATE",
+        "CHANNEL_UNBRIDGE",
+        "CHANNEL_UNPARK",
+        "DETECTED_SPEECH",
+        "DTMF",
+        "NOTALK",
+        "TALK",
+    ]
 )
 
 
@@ -93,6 +117,7 @@ class Listener(asyncio.Protocol):
         self.format = "plain"
         self.events: set[str] = set()
         self.customs: set[str] = set()
+        self.listening = False
         self.filters: list[tuple[str, str]] = []
         self.my_uuid: str | None = None
         self.log_level: int | None = None
@@ -346,6 +371,7 @@ class Listener(asyncio.Protocol):
                 custom = name.upper() == "CUSTOM"
         if not found:
             return "-ERR no keywords supplied"
+        self.listening = True
         self.switch.subscriptions_changed()
         return f"+OK event listener enabled {self.format}"
 
@@ -362,6 +388,7 @@ class Listener(asyncio.Protocol):
                 custom = upper == "CUSTOM"
         if not found:
             return "-ERR no keywords supplied"
+        self.listening = True
         self.switch.subscriptions_changed()
         return "+OK events nixed"
 
@@ -375,8 +402,9 @@ class Listener(asyncio.Protocol):
 
     def no_events(self, command: Command) -> str:
         self._queue.clear()
-        if not self.events:
+        if not self.listening:
             return "-ERR not listening for events"
+        self.listening = False
         self.events.clear()
         self.customs.clear()
         self.switch.subscriptions_changed()
@@ -417,6 +445,7 @@ class Listener(asyncio.Protocol):
             if word.lower() in FORMATS:
                 self.format = word.lower()
         self.events |= MY_EVENTS
+        self.listening = True
         self.switch.subscriptions_changed()
         return "+OK Events Enabled"
 

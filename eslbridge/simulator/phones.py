@@ -100,6 +100,14 @@ class Phone:
         elif before == "offline" and value != "offline":
             self.switch.call_soon(self.switch.registrar.register, self)
 
+    def register(self) -> None:
+        """Sends a REGISTER now, with the password that the phone has."""
+        self.switch.in_loop(self.switch.registrar.register, self)
+
+    def unregister(self) -> None:
+        """Takes the registration back; the phone keeps quiet until it registers again."""
+        self.switch.in_loop(self.switch.registrar.unregister, self)
+
     def place_call(self, number: str) -> str:
         """Dials a number. Returns the UUID of the channel; the call goes on by itself."""
         return self.switch.in_loop(self.switch.call_from_phone, self, number)
@@ -224,6 +232,7 @@ def refuse(channel: Channel, cause: str) -> None:
     if channel.up:
         status, phrase = sip.REFUSALS[cause]
         sip.refused(channel, status, phrase, cause)
+        channel.final_phrase = phrase
         channel.hangup(cause)
 
 
@@ -234,6 +243,7 @@ def say_bye(channel: Channel) -> None:
     if channel.answered:
         sip.bye_received(channel)
         channel.disposition = "recv_bye"
+        channel.final_phrase = "OK"
         channel.hangup("NORMAL_CLEARING")
     elif channel.direction == "inbound":
         channel.disposition = "recv_cancel"
@@ -279,13 +289,13 @@ class Registrar:
     def _provision(self, user: User) -> None:
         phone = self.switch.phones.get(user.id)
         if phone is None:
-            phone = Phone(self.switch, user.id, user.domain, self._free_port())
+            phone = Phone(self.switch, user.id, user.domain, self.free_port())
             self.switch.phones[user.id] = phone
         changed = self.read_file(phone, user.file)
         if phone.behaviour != "offline" and (changed or not phone.registered):
             self.register(phone)
 
-    def _free_port(self) -> int:
+    def free_port(self) -> int:
         port = next(self._ports, 0)
         if not port:
             self._ports = iter(range(20000, 65000))

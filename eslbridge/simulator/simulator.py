@@ -139,6 +139,14 @@ class Simulator:
         return self._switch
 
     @property
+    def conf_dir(self) -> Path:
+        return self._options.conf_dir
+
+    def heartbeat(self) -> None:
+        """Sends a HEARTBEAT now, not only every 20 seconds."""
+        self.switch.in_loop(self.switch.heartbeat)
+
+    @property
     def running(self) -> bool:
         return self._thread is not None
 

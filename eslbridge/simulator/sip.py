@@ -60,6 +60,12 @@ Q850 = {
 }
 
 
+def q850(cause: str) -> str:
+    """The cause as ISDN knows it; causes of the switch's own are normal clearing there."""
+    number = Q850.get(cause, 16)
+    return str(number if number <= 127 else 16)
+
+
 def _tag() -> str:
     return secrets.token_urlsafe(10)[:13].replace("-", "a").replace("_", "b")
 
@@ -241,9 +247,9 @@ def sent_invite(
 
 def _bond(channel: Channel, originator: Channel) -> str:
     forwards = originator.text("max_forwards")
-    codec = "PCMU@8000h@20i" if originator.has_media else originator.text("ep_codec_string")
-    if not originator.sip:
-        codec = "L16@8000h@20i"
+    codec = short_codec(originator)
+    if originator.sip and not originator.has_media:
+        codec = originator.text("ep_codec_string")
     channel.set_variables(
         {
             "max_forwards": str(int(forwards) - 1) if forwards else "70",
@@ -267,6 +273,7 @@ def ringing(channel: Channel, leg: SipLeg) -> None:
     number = profile.caller_id_number or "0000000000"
     channel.variables.pop("sip_to_host", None)
     display = profile.caller_id_name
+    channel.set_variable("sip_local_network_addr", ip)
     channel.set_variables(
         {"sip_reply_host": ip, "sip_reply_port": port, "sip_network_ip": ip, "sip_network_port": port}
     )
@@ -345,6 +352,8 @@ def bye_received(channel: Channel) -> None:
 
 def refused(channel: Channel, status: str, phrase: str, cause: str) -> None:
     """The far end refused with a final answer."""
+    for name in ("local_network_addr", "reply_host", "reply_port", "network_ip", "network_port"):
+        channel.set_variable(f"sip_{name}", channel.text(f"sip_{name}"))
     channel.set_variables(
         {
             "sip_hangup_disposition": "recv_refuse",
@@ -380,18 +389,98 @@ def answered(channel: Channel, leg: SipLeg) -> None:
         media(channel, leg)
     leg.sdp_version = 2
     channel.set_variables({"video_media_flow": "inactive", "text_media_flow": "inactive"})
+    channel.set_variables(
+        {name: channel.text(name) for name in ("audio_media_flow", "read_codec", "read_rate")}
+    )
     channel.set_variable(
         "rtp_local_sdp_str", switch_sdp(leg.media_port, leg.sdp_session, leg.sdp_version, "PCMU")
     )
+
+
+def media_passed_on(channel: Channel, other: Channel, codec: bool = True) -> None:
+    """What the other leg negotiated reaches this one."""
+    channel.set_variable("switch_m_sdp", other.text("switch_r_sdp"))
+    flows(channel)
+    if codec:
+        channel.set_variables(
+            {"read_codec": channel.text("read_codec"), "read_rate": channel.text("read_rate")}
+        )
+
+
+def flows(channel: Channel) -> None:
+    """Which media a renegotiated leg has."""
+    channel.set_variables({"video_media_flow": "inactive", "text_media_flow": "inactive"})
+    channel.set_variable("audio_media_flow", "sendrecv")
+
+
+def short_codec(originator: Channel) -> str:
+    """The codec of a caller that has media, as its legs are told."""
+    return "PCMU@8000h@20i" if originator.sip else "L16@8000h@20i"
+
+
+def held(channel: Channel, leg: SipLeg) -> None:
+    """The re-INVITE that puts a phone on hold, and its answer."""
+    leg.sdp_version += 1
+    channel.set_variable(
+        "rtp_local_sdp_str", switch_sdp(leg.media_port, leg.sdp_session, leg.sdp_version, "PCMU")
+    )
+    leg.remote_media_port = 40000
+
+
+_DIALOG = """sip_local_network_addr sip_reply_host sip_reply_port sip_network_ip sip_network_port {codec}
+sip_recover_contact sip_full_via sip_recover_via sip_from_display sip_full_from sip_full_to sip_from_user
+sip_from_uri sip_from_host sip_to_user sip_to_port sip_to_uri sip_to_host sip_contact_user sip_contact_port
+sip_contact_uri sip_contact_host sip_to_tag sip_from_tag sip_cseq sip_call_id switch_r_sdp"""
+_RENEWED = (
+    _DIALOG.format(codec="")
+    + """ ep_codec_string rtp_use_codec_string remote_video_media_flow
+remote_text_media_flow remote_audio_media_flow rtp_audio_recv_pt dtmf_type rtp_2833_send_payload
+rtp_2833_recv_payload remote_media_ip remote_media_port local_media_ip local_media_port advertised_media_ip
+rtp_local_sdp_str"""
+)
+_RENEWED_AGAIN = (
+    "local_media_ip local_media_port advertised_media_ip rtp_local_sdp_str "
+    + _DIALOG.format(codec="ep_codec_string")
+    + """ rtp_use_codec_string remote_video_media_flow remote_text_media_flow remote_audio_media_flow remote_media_ip
+remote_media_port rtp_audio_recv_pt dtmf_type rtp_2833_send_payload rtp_2833_recv_payload"""
+)
+
+
+def reinvited(channel: Channel, leg: SipLeg, again: bool = False) -> None:
+    """The answer to a re-INVITE repeats everything that the first answer said."""
+    via = branch()
+    leg.cseq += 1
+    if not again:
+        leg.sdp_version += 1
+    offer = switch_sdp(leg.media_port, leg.sdp_session, leg.sdp_version, "PCMU")
+    news = {
+        "sip_full_via": via,
+        "sip_recover_via": via,
+        "sip_cseq": str(leg.cseq),
+        "rtp_local_sdp_str": offer,
+    }
+    news |= {
+        "switch_r_sdp": phone_sdp(leg.remote_media_port),
+        "remote_media_port": str(leg.remote_media_port),
+    }
+    for name in (_RENEWED_AGAIN if again else _RENEWED).split():
+        channel.set_variable(name, news.get(name) or channel.text(name))
 
 
 def acknowledged(channel: Channel) -> None:
     """The ACK of an inbound call brings the tag that the switch gave it."""
     tag = _tag()
     number, domain = channel.text("sip_to_user"), channel.text("sip_to_host")
-    channel.set_variables({"sip_to_tag": tag, "sip_from_tag": channel.text("sip_from_tag")})
-    channel.set_variables(
-        {"sip_cseq": str(random.randrange(1, 1000)), "sip_call_id": channel.text("sip_call_id")}
-    )
-    channel.set_variables({"sip_full_from": channel.text("sip_full_from")})
-    channel.set_variable("sip_full_to", f"<sip:{number}@{domain}>;tag={tag}")
+    news = {"sip_to_tag": tag, "sip_full_to": f"<sip:{number}@{domain}>;tag={tag}"}
+    news["sip_cseq"] = str(random.randrange(1, 1000))
+    for name in (
+        "sip_to_tag",
+        "sip_from_tag",
+        "sip_cseq",
+        "sip_call_id",
+        "sip_full_via",
+        "sip_from_display",
+        "sip_full_from",
+        "sip_full_to",
+    ):
+        channel.set_variable(name, news.get(name) or channel.text(name))

@@ -131,7 +131,29 @@ def _channel_row(switch: Switch, channel: Channel) -> Row:
     }
 
 
-_CALL_FIELDS = ["uuid", "direction", "created", "created_epoch", "name", "state", "cid_name", "cid_num", "ip_addr", "dest", "presence_id", "presence_data", "accountcode", "callstate", "callee_name", "callee_num", "callee_direction", "call_uuid", "hostname", "sent_callee_name", "sent_callee_num"]
+_CALL_FIELDS = [
+    "uuid",
+    "direction",
+    "created",
+    "created_epoch",
+    "name",
+    "state",
+    "cid_name",
+    "cid_num",
+    "ip_addr",
+    "dest",
+    "presence_id",
+    "presence_data",
+    "accountcode",
+    "callstate",
+    "callee_name",
+    "callee_num",
+    "callee_direction",
+    "call_uuid",
+    "hostname",
+    "sent_callee_name",
+    "sent_callee_num",
+]
 _CALL_B_FIELDS = [name for name in _CALL_FIELDS if name not in ("call_uuid", "hostname")]
 
 

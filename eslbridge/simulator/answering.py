@@ -1,0 +1,34 @@
+"""Answering a caller, and early media towards it."""
+
+from __future__ import annotations
+
+from . import sip
+from .channel import Channel
+from .loopback import Loop
+
+
+def pre_answer(channel: Channel) -> None:
+    """Early media towards a caller."""
+    if channel.early or channel.answered or not channel.up:
+        return
+    if isinstance(channel.party, Loop):
+        outer = channel.party.other
+        outer.set_variable("endpoint_disposition", "EARLY MEDIA")
+        outer.mark_early()
+    elif channel.sip:
+        sip.media(channel, channel.sip)
+    channel.set_variable("endpoint_disposition", "EARLY MEDIA")
+    channel.mark_early()
+
+
+def answer(channel: Channel) -> None:
+    """Answers a caller."""
+    if channel.answered or not channel.up:
+        return
+    if isinstance(channel.party, Loop) and channel.direction == "inbound":
+        outer = channel.party.other
+        outer.set_variable("endpoint_disposition", "ANSWER")
+        outer.mark_answered()
+    elif channel.sip:
+        sip.answered(channel, channel.sip)
+    channel.mark_answered()

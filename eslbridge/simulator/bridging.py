@@ -1,0 +1,259 @@
+"""Two legs together: bridge, hold, transfer, eavesdrop, and how it ends."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+
+from . import sip
+from .answering import answer, pre_answer
+from .messages import Message
+from .channel import Channel, State, wait_any
+from .dialling import adopt_user, dial, leg_note
+from .dialplan import Extension, hunt
+from .display import show
+
+# Seconds that `bridge` rings when nothing else is said.
+BRIDGE_TIMEOUT = 60.0
+DIAL_STATUS = {
+    "USER_BUSY": "BUSY",
+    "NO_ANSWER": "NOANSWER",
+    "CALL_REJECTED": "BUSY",
+    "SUBSCRIBER_ABSENT": "CHANUNAVAIL",
+}
+
+
+async def bridge_to(channel: Channel, text: str) -> None:
+    """The ``bridge`` application: dials, connects, and decides how the call goes on."""
+    leg, cause = await dial(channel.switch, text, channel, BRIDGE_TIMEOUT)
+    if leg is not None and channel.up:
+        await bridge(channel, leg)
+        return
+    if leg is not None:
+        leg.hangup("ORIGINATOR_CANCEL")
+    if not channel.up:
+        return
+    _note_failure(channel, cause)
+    if channel.answered:
+        channel.set_call_state("ACTIVE")
+    if not _goes_on(channel.text("continue_on_fail"), cause):
+        channel.hangup(cause)
+
+
+def _note_failure(channel: Channel, cause: str) -> None:
+    assert channel.profile is not None
+    for leg in channel.last_dialled:
+        assert leg.profile is not None
+        channel.push_variable("originate_causes", f"{leg.uuid};{leg.cause}")
+        channel.profile.callee_id_name = leg.profile.callee_id_name
+        channel.profile.callee_id_number = leg.profile.callee_id_number
+    channel.last_dialled = []
+    channel.set_variable("originate_disposition", cause)
+    channel.set_variable("DIALSTATUS", DIAL_STATUS.get(cause, cause))
+    channel.set_variable("originate_failed_cause", cause)
+
+
+def _goes_on(rule: str, cause: str) -> bool:
+    if rule.lower() in ("true", "yes", "1"):
+        return True
+    return cause in [item.strip().upper() for item in rule.split(",")]
+
+
+async def bridge(a: Channel, b: Channel) -> None:
+    """Connects two legs until one goes. The first leg's task runs this; the second exchanges media."""
+    assert a.profile is not None and b.profile is not None
+    _answer_caller(a, b)
+    if a.answered:
+        a.set_call_state("ACTIVE")
+    b.profile.originator = a.profile.seen_by_other_leg(with_times=False) if b.originator else None
+    now = a.switch.clock.now()
+    a.profile.times.bridged = now
+    a.fire("CHANNEL_BRIDGE", [("Bridge-A-Unique-ID", a.uuid), ("Bridge-B-Unique-ID", b.uuid)])
+    b.profile.times.bridged = now
+    a.switch.bridged(a, b)
+    _name_each_other(a, b)
+    b.set_state(State.EXCHANGE_MEDIA)
+    here, mark = a.state, a.broken_off
+    while a.up and b.up and a.state == here and a.broken_off == mark and b.state == State.EXCHANGE_MEDIA:
+        if not await a.run_queue():
+            await wait_any([a, b])
+    await _unbridge(a, b, moved=a.up and (a.state != here or a.broken_off != mark))
+
+
+def _answer_caller(a: Channel, b: Channel) -> None:
+    assert a.profile is not None and b.profile is not None
+    just_answered = not a.answered and b.answered
+    a.profile.callee_id_name, a.profile.callee_id_number = (
+        b.profile.callee_id_name,
+        b.profile.callee_id_number,
+    )
+    if just_answered:
+        if a.sip and b.sip:
+            a.set_variable("switch_m_sdp", b.text("switch_r_sdp"))
+        answer(a)
+    elif not a.answered and b.early:
+        pre_answer(a)
+    adopt_user(b, a)
+    a.profile.originatee = b.profile.seen_by_other_leg(with_times=True)
+    a.profile.originatees += [a.profile.originatee] * 2
+    a.partner, b.partner = b, a
+    _note_success(a, b, just_answered)
+
+
+def _note_success(a: Channel, b: Channel, just_answered: bool) -> None:
+    a.variables.pop("originate_signal_bond", None)
+    for _ in range(1 if b.uuid in a.noted_legs else 2):
+        a.push_variable("originated_legs", leg_note(b))
+    a.last_dialled = []
+    if just_answered:
+        a.set_variable("endpoint_disposition", "ANSWER")
+        if a.sip:
+            sip.acknowledged(a)
+    elif a.sip and b.sip:
+        sip.media_passed_on(a, b)
+    a.push_variable("originate_causes", f"{b.uuid};NONE")
+    a.push_variable("originate_causes", f"{b.uuid};NONE")
+    a.set_variables({"originate_disposition": "SUCCESS", "DIALSTATUS": "SUCCESS", "signal_bond": b.uuid})
+
+
+def _name_each_other(a: Channel, b: Channel) -> None:
+    for one, other in ((a, b), (b, a)):
+        one.set_variables({"bridge_to": other.uuid, "last_bridge_to": other.uuid})
+        one.set_variables(
+            {"bridge_channel": other.name, "bridge_uuid": other.uuid, "signal_bond": other.uuid}
+        )
+
+
+async def _unbridge(a: Channel, b: Channel, moved: bool) -> None:
+    """Takes a bridge apart: whoever is left hears of it."""
+    a.partner = b.partner = None
+    taken = b.up and b.state != State.EXCHANGE_MEDIA
+    for leg in (a, b):
+        leg.variables.pop("bridge_to", None)
+        if taken:
+            leg.variables.pop("signal_bond", None)
+    b.reports_late = not a.up and a.switch.next_teardown_is_late()
+    if not taken:
+        b.hangup(a.cause if not a.up else "NORMAL_CLEARING")
+        await (b.reporting if b.reports_late else b.reported).wait()
+        if a.disposition:
+            a.set_variable("sip_hangup_disposition", a.disposition)
+        a.set_variable("bridge_hangup_cause", b.cause)
+    b.call_uuid = b.uuid
+    if not taken and not moved:
+        b.set_variable("bridge_hangup_cause", b.cause)
+    if not taken:
+        b.set_variable("call_uuid", b.uuid)
+    a.switch.unbridged(a)
+    a.fire("CHANNEL_UNBRIDGE", [("Bridge-A-Unique-ID", a.uuid), ("Bridge-B-Unique-ID", b.uuid)])
+    if a.up and not moved and b.answered and a.text("hangup_after_bridge") == "true":
+        a.hangup("NORMAL_CLEARING" if taken else b.cause)
+
+
+def bridge_existing(first: Channel, second: Channel) -> None:
+    """``uuid_bridge``: connects two channels that do something else now."""
+
+    async def connect() -> None:
+        if second.up:
+            await bridge(first, second)
+
+    first.soft_task = connect
+    first.set_state(State.SOFT_EXECUTE)
+
+
+# Transfer
+
+
+def transfer(channel: Channel, number: str, dialplan: str = "", context: str = "") -> None:
+    """Sends a channel through the dialplan again, under a new caller profile."""
+    old = channel.profile
+    if not channel.up or old is None:
+        return
+    now = channel.switch.clock.now()
+    profile = copy.copy(old)
+    profile.times = copy.copy(old.times)
+    profile.times.profile_created, profile.times.bridged = now, 0
+    profile.originator = profile.originatee = None
+    profile.originatees = []
+    profile.dialplan = dialplan or old.dialplan or "XML"
+    profile.context = context or old.context
+    profile.rdnis, profile.destination_number = old.destination_number, number
+    note = f"{now // 1_000_000}:{uuid.uuid4()}:bl_xfer:{number}/{profile.context}/{profile.dialplan}"
+    profile.transfer_source = note
+    channel.replace_profile(profile)
+    channel.variables.pop("signal_bond", None)
+    forwards = channel.text("max_forwards")
+    channel.set_variable("max_forwards", str(int(forwards) - 1) if forwards else "70")
+    channel.push_variable("transfer_history", note)
+    channel.set_variable("transfer_source", note)
+    channel.set_state(State.ROUTING)
+
+
+def find_extension(channel: Channel, number: str, context: str) -> Extension | None:
+    """What a number would run in a context, without going there."""
+    node = channel.switch.configuration.context(context)
+    if node is None or channel.profile is None:
+        return None
+    before, channel.profile.destination_number = channel.profile.destination_number, number
+    found = hunt(node, channel, number)
+    channel.profile.destination_number = before
+    return found
+
+
+# Hold and eavesdrop
+
+
+def hold(channel: Channel) -> None:
+    """Puts a phone on hold; the other side gets music, of which a bare switch has none."""
+    if channel.held or not channel.up or channel.profile is None:
+        return
+    channel.held = True
+    channel.set_call_state("HELD")
+    if channel.sip:
+        sip.held(channel, channel.sip)
+    channel.profile.times.last_hold = channel.switch.clock.now()
+    channel.fire("CHANNEL_HOLD")
+    partner = channel.partner
+    if partner is None:
+        return
+    if partner.sip and channel.sip:
+        sip.media_passed_on(partner, channel, codec=False)
+    music = channel.switch.variables.get("hold_music", "")
+    headers = {"call-command": "execute", "execute-app-name": "playback", "loops": "-1"}
+    partner.post(Message({**headers, "execute-app-arg": music}))
+
+
+def unhold(channel: Channel) -> None:
+    """Takes a phone back from hold."""
+    if not channel.held or channel.profile is None:
+        return
+    channel.held = False
+    times, now = channel.profile.times, channel.switch.clock.now()
+    times.hold_accum += now - times.last_hold
+    channel.hold_log.append((times.last_hold, now))
+    channel.set_call_state("UNHELD")
+    if channel.sip:
+        sip.reinvited(channel, channel.sip)
+    channel.fire("CHANNEL_UNHOLD")
+    if channel.sip:
+        sip.reinvited(channel, channel.sip, again=True)
+    channel.set_call_state("ACTIVE")
+    partner = channel.partner
+    if partner is not None:
+        if partner.sip and channel.sip:
+            sip.flows(partner)
+        partner.broken_off += 1
+        partner.wake()
+
+
+async def eavesdrop(channel: Channel, target: str) -> None:
+    """Listens in on another channel until either ends."""
+    other = channel.switch.channels.get(target)
+    if other is None or not other.up or other.profile is None:
+        return
+    if channel.sip:
+        channel.set_variables({name: channel.text(name) for name in ("read_codec", "read_rate")})
+        show(channel, other.profile.caller_id_name, other.profile.caller_id_number)
+    state, mark = channel.state, channel.broken_off
+    while channel.up and other.up and channel.state == state and channel.broken_off == mark:
+        await wait_any([channel, other])
