@@ -1,7 +1,6 @@
 """The page of active calls, and the buttons that dial and hang up."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from eslbridge.store import StoreError
 
 from . import dialling, live, tasks
 from .models import Dial
+from .rendering import names_of
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,9 @@ def live_calls() -> LiveCalls:
         return LiveCalls(None, "Redis does not answer, so what is live is not known.", 0)
 
 
-def _names(calls: Iterable[live.Call]) -> dict[str, str]:
-    numbers = {number for call in calls for number in (call.caller, call.callee, call.reached)}
-    return dict(Agent.objects.filter(extension__in=numbers).values_list("extension", "name"))
-
-
 def _context(request: HttpRequest) -> dict[str, object]:
     known = live_calls()
-    names = _names(known.calls or [])
+    names = names_of(known.calls or [])
     return {
         "live": known,
         "names": names,

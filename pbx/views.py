@@ -1,11 +1,9 @@
 """The site's own pages beside the admin: the stream of news, the dashboard's tiles, health."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
+from weakref import WeakKeyDictionary
 
-import redis.asyncio
-from django.conf import settings
 from django.contrib.admin.views.decorators import staff_member_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -13,46 +11,38 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from agents.views import phone_cells
+from calls import rendering
 from eslbridge.models import PendingChange, Switch
-from eslbridge.store import NEWS, StoreError, store
+from eslbridge.store import StoreError, store
 
 from . import badges, dashboard
+from .stream import Hub
 
-# A comment now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
-KEEP_ALIVE_SECONDS = 15
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 # A change that waits longer than this is not just on its way.
 BANNER_AFTER = timedelta(seconds=30)
 
 
 async def news(request: HttpRequest) -> HttpResponse:
-    """Server-Sent Events: the name of what changed, so that the page asks for it again."""
+    """Server-Sent Events: rows that changed, and the names of what else did."""
     user = await request.auser()
     if not (user.is_active and user.is_staff):
         return HttpResponse("Log in first.", status=403, content_type="text/plain")
-    response = StreamingHttpResponse(_news(), content_type="text/event-stream")
+    if not await user.ahas_perm("calls.view_active_calls"):
+        return HttpResponse("You may not see what is live.", status=403, content_type="text/plain")
+    response = StreamingHttpResponse(hub().watch(), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
-async def _news() -> AsyncIterator[bytes]:
-    yield b"retry: 2000\n\n"
-    client = redis.asyncio.Redis.from_url(settings.REDIS_URL)
-    try:
-        async with client.pubsub(ignore_subscribe_messages=True) as subscription:
-            await subscription.subscribe(NEWS)
-            yield b"event: hello\ndata: 1\n\n"
-            while True:
-                message = await subscription.get_message(timeout=KEEP_ALIVE_SECONDS)
-                yield (
-                    b": still here\n\n"
-                    if message is None
-                    else b"event: news\ndata: " + message["data"] + b"\n\n"
-                )
-    except (redis.RedisError, asyncio.CancelledError):
-        return
-    finally:
-        await client.aclose()
+def hub() -> Hub:
+    """The hub of the running event loop (a test may have several)."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub({"calls": rendering.present, "agents": phone_cells})
+    return _hubs[loop]
 
 
 @staff_member_required

@@ -14,11 +14,60 @@
       polling = null;
       tell("resync"); // a page that was away gets the present
     });
+    for (const topic of ["calls", "agents"]) {
+      source.addEventListener(topic, (event) => apply(topic, JSON.parse(event.data)));
+    }
     source.addEventListener("news", (event) => tell(event.data));
     source.onerror = () => {
       poll();
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
     };
+  };
+
+  /* Rows that changed, rendered by the server: replace what is on this page, add where rows may be added. */
+  const apply = (topic, news) => {
+    const places = document.querySelectorAll(`[data-live="${topic}"]`);
+    for (const [id, html] of Object.entries(news.changed)) {
+      const fresh = document.createElement("template");
+      fresh.innerHTML = html.trim();
+      const shown = document.querySelectorAll(`#${CSS.escape(id)}`);
+      for (const old of shown) old.replaceWith(fresh.content.firstElementChild.cloneNode(true));
+      if (!shown.length) for (const place of places) place.append(fresh.content.firstElementChild.cloneNode(true));
+      for (const now of document.querySelectorAll(`#${CSS.escape(id)}`)) htmx.process(now);
+    }
+    for (const id of news.gone) for (const old of document.querySelectorAll(`#${CSS.escape(id)}`)) old.remove();
+    filter();
+    tick();
+  };
+
+  /* The filters of a page live in its address, so that a view can be kept as a bookmark. */
+  const filter = () => {
+    const form = document.querySelector("form[data-filters]");
+    if (!form) return;
+    const wanted = Object.fromEntries(new FormData(form));
+    for (const row of document.querySelectorAll("[data-live] > tr")) {
+      const fits = (row.dataset.who ?? "").toLowerCase().includes(wanted.q.trim().toLowerCase())
+        && (!wanted.direction || row.dataset.direction === wanted.direction)
+        && (!wanted.state || row.dataset.state === wanted.state);
+      row.hidden = !fits;
+    }
+  };
+  const filters = () => {
+    const form = document.querySelector("form[data-filters]");
+    if (!form) return;
+    const address = new URLSearchParams(location.search);
+    for (const [name, value] of address) if (form.elements[name]) form.elements[name].value = value;
+    const keep = () => {
+      const kept = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+      history.replaceState(null, "", kept.size ? `?${kept}` : location.pathname);
+      filter();
+    };
+    form.addEventListener("input", keep);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    document.addEventListener("click", (event) => {
+      if (event.target.closest("[data-clear-filters]")) { form.reset(); keep(); }
+    });
+    filter();
   };
 
   const clock = (seconds) => {
@@ -39,6 +88,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     if (!document.getElementById("pb-toasts")) return; // not logged in
     listen();
+    filters();
     tick();
     setInterval(tick, 1000);
     document.body.addEventListener("htmx:configRequest", (event) => {
@@ -47,6 +97,7 @@
     });
     document.body.addEventListener("htmx:afterSwap", (event) => {
       tick();
+      filter();
       for (const toast of document.querySelectorAll(".pb-toast[data-fades]")) {
         toast.removeAttribute("data-fades");
         setTimeout(() => toast.remove(), 4000);

@@ -1,0 +1,143 @@
+"""What open pages hear: one stream a browser, one Redis subscription a process, each change rendered once.
+
+The link's worker publishes the names of what changed. The hub of this process gathers them for a moment,
+renders the rows that are not as they were, and hands the same bytes to every browser. What needs no row of
+its own ("dials", "changes", …) goes out as its name, and the page asks for it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import orjson
+import redis.asyncio
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+from eslbridge.store import NEWS, StoreError
+
+log = logging.getLogger(__name__)
+
+# News that come closer together than this make one change: ten a second is as much as an eye can follow.
+GATHER_SECONDS = 0.05
+# A comment now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
+KEEP_ALIVE_SECONDS = 15
+# Frames that wait for a browser that does not read; beyond that it is told to fetch the present instead.
+MOST_WAITING = 100
+RETRY_SECONDS = 1.0
+
+# Everything of one topic by the id of its element: what it is (to compare), and how to render it (only when
+# it differs). Called in a thread; may use the database and Redis.
+Present = dict[str, tuple[object, Callable[[], str]]]
+Renderer = Callable[[], Present]
+
+
+def frame(event: str, data: bytes) -> bytes:
+    """One Server-Sent Event; `data` has no line ends (JSON or a word)."""
+    return b"event: " + event.encode() + b"\ndata: " + data + b"\n\n"
+
+
+RESYNC = frame("news", b"resync")
+
+
+@dataclass
+class Rows:
+    """What was last sent of one topic, to send only differences."""
+
+    render: Renderer
+    known: dict[str, object] = field(default_factory=dict)
+
+    def difference(self) -> bytes | None:
+        """{"changed": {id: html}, "gone": [id]} as JSON, or None when nothing is different."""
+        now = self.render()
+        changed = {key: html() for key, (what, html) in now.items() if self.known.get(key) != what}
+        gone = [key for key in self.known if key not in now]
+        self.known = {key: what for key, (what, _) in now.items()}
+        return orjson.dumps({"changed": changed, "gone": gone}) if changed or gone else None
+
+
+class Hub:
+    """The one subscription of this process and the queues of its browsers. Runs while somebody watches."""
+
+    def __init__(self, renderers: dict[str, Renderer]) -> None:
+        self.topics = {topic: Rows(render) for topic, render in renderers.items()}
+        self.browsers: set[asyncio.Queue[bytes]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def watch(self) -> AsyncIterator[bytes]:
+        """Frames for one browser, for ever; the first tells it to fetch the present."""
+        queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
+        self.browsers.add(queue)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield b"retry: 2000\n\n"
+            yield frame("hello", b"1")
+            while True:
+                try:
+                    yield await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
+                except TimeoutError:
+                    yield b": still here\n\n"
+        finally:
+            self.browsers.discard(queue)
+
+    def _send(self, data: bytes) -> None:
+        for queue in self.browsers:
+            if queue.full():  # it was away: it gets the present, not a replay
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(RESYNC)
+            else:
+                queue.put_nowait(data)
+
+    async def _run(self) -> None:
+        while self.browsers:
+            try:
+                await self._follow()
+            except (redis.RedisError, OSError) as problem:
+                log.info("No news from Redis: %s", problem)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(self) -> None:
+        client = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+        try:
+            async with client.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(NEWS)
+                await self._tell(set(self.topics), first=True)
+                self._send(RESYNC)  # whatever came before the subscription
+                while self.browsers:
+                    if message := await subscription.get_message(timeout=KEEP_ALIVE_SECONDS):
+                        await self._tell(await self._gather(subscription, message))
+        finally:
+            await client.aclose()
+
+    @staticmethod
+    async def _gather(subscription: redis.asyncio.client.PubSub, message: dict[str, bytes]) -> set[str]:
+        topics = {message["data"].decode()}
+        await asyncio.sleep(GATHER_SECONDS)
+        while more := await subscription.get_message(timeout=0):
+            topics.add(more["data"].decode())
+        return topics
+
+    async def _tell(self, topics: set[str], *, first: bool = False) -> None:
+        for topic in sorted(topics):
+            rows = self.topics.get(topic)
+            try:
+                data = await sync_to_async(_render, thread_sensitive=False)(rows) if rows else None
+            except (DatabaseError, StoreError) as problem:
+                log.info("%s could not be rendered: %s", topic, problem)
+                self._send(RESYNC)
+                continue
+            if first:
+                continue
+            if data:
+                self._send(frame(topic, data))
+            if not rows or data:
+                self._send(frame("news", topic.encode()))
+
+
+def _render(rows: Rows) -> bytes | None:
+    close_old_connections()
+    return rows.difference()
