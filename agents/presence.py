@@ -9,7 +9,8 @@ import time
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -19,6 +20,9 @@ from eslbridge.store import store
 from eslbridge.text import printable
 
 from .switchxml import SIP_PROFILE
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
 
 _URI = re.compile(r"<([^>;]+)")
 _STATUS = re.compile(r"Registered\(([^)]*)\).*?expsecs\((-?\d+)\)", re.IGNORECASE | re.DOTALL)
@@ -35,6 +39,7 @@ class Device:
     address: str
     since: float
     expires: float
+    call_id: str = ""  # the registration's SIP Call-ID: by it the switch finds this one device
 
     @property
     def key(self) -> str:
@@ -61,6 +66,7 @@ def _registered(event: Event) -> Device:
         address=f"{event.get('network-ip', '')}:{event.get('network-port', '')}",
         since=now,
         expires=now + int(event.get("expires") or 0),
+        call_id=printable(event.get("call-id", "")),
     )
 
 
@@ -78,14 +84,65 @@ def follow(switch: Switch, events: Iterable[Event]) -> bool:
         match event.subclass:
             case "sofia::register":
                 device = _registered(event)
-                before = [each for each in known[device.user] if each.contact != device.contact]
-                second_place = second_place or bool(before)
+                before = {each.contact: each.since for each in known[device.user]}
+                second_place = second_place or bool(before.keys() - {device.contact})
+                device = replace(device, since=before.get(device.contact, device.since))
                 pipeline.hset(key, device.key, orjson.dumps(asdict(device)))
             case "sofia::unregister" | "sofia::expire":
                 user = event.get("from-user") or event.get("user", "")
                 pipeline.hdel(key, f"{user} {_contact(event.get('contact', ''))}")
+            case "sofia::register_failure":
+                _note_refusal(pipeline, switch.name, event)
     pipeline.execute()
     return second_place
+
+
+# Refused registrations are kept for an hour, and at most so many: an attack must not fill the memory.
+REFUSALS_SECONDS = 3600
+MOST_REFUSALS = 2000
+
+
+def _refusals_key(switch_name: str) -> str:
+    return f"patchbay:refused:{switch_name}"
+
+
+def _note_refusal(pipeline: "Pipeline", switch_name: str, event: Event) -> None:
+    refusal = {
+        "at": int(event.get("Event-Date-Timestamp") or 0) / 1e6 or time.time(),
+        "user": printable(event.get("to-user", ""), 64),
+        "address": printable(event.get("network-ip", ""), 64),
+        "agent": printable(event.get("user-agent", ""), 80),
+        "sequence": event.get("Event-Sequence", ""),
+    }
+    key = _refusals_key(switch_name)
+    pipeline.zadd(key, {orjson.dumps(refusal): refusal["at"]})
+    pipeline.zremrangebyscore(key, 0, time.time() - REFUSALS_SECONDS)
+    pipeline.zremrangebyrank(key, 0, -MOST_REFUSALS - 1)
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """The refused registrations of one source address for one user in the last hour."""
+
+    address: str
+    user: str
+    agent: str
+    count: int
+    last: float
+
+
+def refusals() -> list[Refusals]:
+    """Who was refused in the last hour, most often first; raises StoreError."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for name in Switch.objects.values_list("name", flat=True):
+        for text in store().zrangebyscore(_refusals_key(name), time.time() - REFUSALS_SECONDS, "+inf"):
+            refusal = orjson.loads(text)
+            groups[refusal["address"], refusal["user"]].append(refusal)
+    found = [
+        Refusals(address, user, each[-1]["agent"], len(each), max(one["at"] for one in each))
+        for (address, user), each in groups.items()
+    ]
+    return sorted(found, key=lambda one: (-one.count, one.address, one.user))
 
 
 def take_stock(switch: Switch, listing: str) -> None:
@@ -117,6 +174,7 @@ def _listed(row: ET.Element, now: float) -> Device:
         address=f"{row.findtext('network-ip', '')}:{row.findtext('network-port', '')}",
         since=now,
         expires=now + (int(status[2]) if status else 0),
+        call_id=row.findtext("call-id", ""),
     )
 
 

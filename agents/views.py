@@ -1,16 +1,35 @@
 """Fragments of the agents' list: what moves while the page is open."""
 
+import re
+import time
+from collections import defaultdict
 from collections.abc import Callable
 
+from django.contrib import admin
+from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import get_template
 
-from eslbridge.views import asked_for
+from django.views.decorators.http import require_POST
 
+from eslbridge import commands
+from eslbridge.models import Switch
+from eslbridge.store import StoreError
+from eslbridge.views import asked_for, said
+
+from . import presence, tasks
 from .admin import Phone, phones_of
 from .models import Agent
+
+# A SIP Call-ID that can be one word of a command.
+_CALL_ID = re.compile(r"[0-9A-Za-z.@_~%+*'`!()<>:\[\]?/-]{1,256}", re.ASCII)
+SAID = {
+    "end": "Ending the registration…",
+    "check_sync": "The phone is asked to read its settings again.",
+    "restart": "The phone is asked to restart.",
+}
 
 
 @permission_required("agents.view_agent", raise_exception=True)
@@ -21,6 +40,61 @@ def rows(request: HttpRequest) -> HttpResponse:
     for agent in agents:
         agent.phone = phones[agent.pk]
     return render(request, "agents/_cells.html", {"agents": agents})
+
+
+@staff_member_required
+@permission_required("agents.view_agent", raise_exception=True)
+def phones(request: HttpRequest) -> HttpResponse:
+    """Every agent with the devices that are registered for it, and who was refused in the last hour."""
+    context = {**admin.site.each_context(request), **_phones_context(), "title": "Phones"}
+    return render(request, "agents/phones.html", context)
+
+
+@staff_member_required
+@permission_required("agents.view_agent", raise_exception=True)
+def phones_table(request: HttpRequest) -> HttpResponse:
+    """The moving part of the page of phones."""
+    return render(request, "agents/_phones.html", _phones_context())
+
+
+def _phones_context() -> dict[str, object]:
+    switches = list(Switch.objects.all())
+    trouble = next((switch.trouble for switch in switches if switch.trouble), "")
+    context: dict[str, object] = {"trouble": trouble or ("" if switches else "No switch is known yet.")}
+    try:
+        devices: dict[str, list[tuple[str, presence.Device]]] = defaultdict(list)
+        for switch in switches:
+            for user, found in presence.users(switch.name).items():
+                devices[user] += [(switch.name, device) for device in found]
+        refusals = presence.refusals()
+    except StoreError:
+        return {**context, "trouble": "Redis does not answer, so the phones are not known.", "rows": None}
+    agents = list(Agent.objects.only("extension", "name", "is_active"))
+    strangers = devices.keys() - {agent.extension for agent in agents}
+    return {
+        **context,
+        "rows": [(agent, devices.get(agent.extension, [])) for agent in agents],
+        "strangers": [(user, devices[user]) for user in sorted(strangers)],
+        "refusals": refusals,
+        "now": time.time(),
+    }
+
+
+@permission_required("agents.change_agent", raise_exception=True)
+@require_POST
+def ask_phone(request: HttpRequest, switch: str) -> HttpResponse:
+    """End a registration, or have that phone read its settings again, or restart."""
+    what, call_id = request.POST.get("what", ""), request.POST.get("call_id", "")
+    registered = {device.call_id for devices in presence.users(switch).values() for device in devices}
+    if what not in tasks.COMMANDS:
+        return said(request, "There is no such command.", error=True)
+    if call_id not in registered or not _CALL_ID.fullmatch(call_id):
+        return said(request, "That phone is not registered any more.", error=True)
+    try:
+        commands.send(tasks.ask_phone, switch, what, call_id)
+    except commands.NotSent as why:
+        return said(request, str(why), error=True)
+    return said(request, SAID[what])
 
 
 def phone_cells() -> dict[str, tuple[object, Callable[[], str]]]:

@@ -45,7 +45,7 @@ def retry(request: HttpRequest) -> HttpResponse:
     if not (pk.isascii() and pk.isdigit()):
         return HttpResponseBadRequest("id is the number of an object.")
     count = outbox.retry(PendingChange.objects.filter(kind=request.POST.get("kind", ""), object_id=int(pk)))
-    return _said(request, "Trying again…" if count else "Nothing waits any more.")
+    return said(request, "Trying again…" if count else "Nothing waits any more.")
 
 
 @permission_required("eslbridge.change_pendingchange", raise_exception=True)
@@ -67,14 +67,15 @@ def _ask(request: HttpRequest, task: Task, sentence: str) -> HttpResponse:
     connected = [switch for switch in switches if switch.is_connected]
     if not connected:
         trouble = next((switch.trouble for switch in switches), "No switch is known yet: start its worker.")
-        return _said(request, trouble, error=True)
+        return said(request, trouble, error=True)
     try:
         for switch in connected:
             commands.send(task, switch.name)
     except commands.NotSent as why:
-        return _said(request, str(why), error=True)
-    return _said(request, sentence)
+        return said(request, str(why), error=True)
+    return said(request, sentence)
 
 
-def _said(request: HttpRequest, text: str, *, error: bool = False) -> HttpResponse:
+def said(request: HttpRequest, text: str, *, error: bool = False) -> HttpResponse:
+    """A sentence as a toast, in answer to a button."""
     return render(request, "pbx/_said.html", {"text": text, "error": error})

@@ -2,6 +2,8 @@
 
 from django.http import HttpRequest
 
+from agents import presence
+from agents.models import Agent
 from calls.live import active_calls as live_calls
 from eslbridge.models import PendingChange, Switch
 from eslbridge.store import StoreError
@@ -14,6 +16,17 @@ def active_calls(request: HttpRequest) -> str:
         return str(len(live_calls()))
     except StoreError:
         return "?"
+
+
+def phones(request: HttpRequest) -> str:
+    """Registered of all active agents."""
+    extensions = set(Agent.objects.active().values_list("extension", flat=True))
+    if not any(switch.is_connected for switch in Switch.objects.all()):
+        return f"?/{len(extensions)}"
+    try:
+        return f"{len(extensions & presence.registered().keys())}/{len(extensions)}"
+    except StoreError:
+        return f"?/{len(extensions)}"
 
 
 def pending_changes(request: HttpRequest) -> str:

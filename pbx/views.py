@@ -56,7 +56,11 @@ def dashboard_tiles(request: HttpRequest) -> HttpResponse:
 @staff_member_required
 def badges_now(request: HttpRequest) -> HttpResponse:
     """The numbers in the navigation, as out-of-band swaps."""
-    now = {"active-calls": badges.active_calls(request), "changes": badges.pending_changes(request)}
+    now = {
+        "active-calls": badges.active_calls(request),
+        "registrations": badges.phones(request),
+        "changes": badges.pending_changes(request),
+    }
     return render(request, "pbx/_badges.html", {"badges": now})
 
 

@@ -80,6 +80,10 @@
     for (const time of root.querySelectorAll("time[data-since]")) {
       if (!time.closest(".pb-old")) time.textContent = clock(Date.now() / 1000 - Number(time.dataset.since));
     }
+    for (const time of root.querySelectorAll("time[data-until]")) {
+      const left = Number(time.dataset.until) - Date.now() / 1000;
+      time.textContent = left > 0 ? `in ${clock(left)}` : "overdue";
+    }
     for (const time of root.querySelectorAll("time[data-clock]:empty")) {
       time.textContent = new Date(Number(time.dataset.clock) * 1000).toLocaleTimeString();
     }
