@@ -11,7 +11,6 @@ from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import get_template
-
 from django.views.decorators.http import require_POST
 
 from eslbridge import commands

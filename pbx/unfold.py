@@ -51,7 +51,7 @@ UNFOLD = {
                 "items": [
                     _item("Dashboard", "monitoring", "admin:index"),
                     _item("Active calls", "phone_in_talk", "active_calls", "active_calls"),
-                    _item("Registrations", "deskphone", "phones", "phones"),
+                    _item("Phones", "deskphone", "phones", "phones"),
                 ],
             },
             {

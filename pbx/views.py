@@ -58,7 +58,7 @@ def badges_now(request: HttpRequest) -> HttpResponse:
     """The numbers in the navigation, as out-of-band swaps."""
     now = {
         "active-calls": badges.active_calls(request),
-        "registrations": badges.phones(request),
+        "phones": badges.phones(request),
         "changes": badges.pending_changes(request),
     }
     return render(request, "pbx/_badges.html", {"badges": now})
