@@ -65,12 +65,13 @@ def told_plainly() -> Iterator[None]:
     try:
         yield
     except Problem as problem:
-        sys.exit(str(problem))
+        is_full = os.strerror(errno.ENOSPC) in str(problem)  # in the words of a program that we started
+        sys.exit(_full_disk(NEEDED_BYTES_LATER) if is_full else str(problem))
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            sys.exit(_full_disk(Path(error.filename or VAR_DIR)))
+            sys.exit(_full_disk(NEEDED_BYTES_LATER))
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             sys.exit(
                 f"Cannot write {error.filename or BASE_DIR}: {error.strerror}. Start Patchbay as the user "
@@ -105,8 +106,10 @@ def is_installed(venv: Path, requirements: str) -> bool:
 
 def install(venv: Path, requirements: str) -> None:
     """Makes the environment anew. Raises Problem with what to do when the machine cannot."""
-    if os.pathsep in str(venv):
-        raise Problem(f"A virtual environment cannot lie below a name with a colon: move {BASE_DIR}.")
+    if re.search(r'[:"$`\\\x00-\x1f]', str(venv)):  # venv refuses the first, PostgreSQL the others
+        raise Problem(
+            f"This folder's path has a character that cannot be used (: \" $ ` \\): move {str(BASE_DIR)!r}."
+        )
     if find_spec("ensurepip") is None:
         raise Problem(
             f"This Python makes no virtual environments: apt install {_venv_package()}, then start again."
@@ -178,7 +181,7 @@ def _why_failed(log: Path, what: str) -> str:
     for pattern, advice in _REASONS:
         if re.search(pattern, text):
             reason = f"{what[0].upper()}{what[1:]}: {advice}. Details: {_short(log)}"
-            return reason if advice else _full_disk(BASE_DIR)
+            return reason if advice else _full_disk()
     lines = [line for line in text.splitlines() if line.strip()] or ["no output"]
     errors = [line for line in lines if "error" in line.lower()] or lines
     return f"{what[0].upper()}{what[1:]}: {errors[-1].strip()[:300]} (details: {_short(log)})"
@@ -190,14 +193,16 @@ def _why_failed(log: Path, what: str) -> str:
 def refuse_full_disk(needed: int) -> None:
     """Raises Problem when the disk has fewer bytes free than what comes next needs."""
     if shutil.disk_usage(BASE_DIR).free < needed:
-        raise Problem(_full_disk(BASE_DIR, needed))
+        raise Problem(_full_disk(needed))
 
 
-def _full_disk(path: Path, needed: int = NEEDED_BYTES_LATER) -> str:
-    folder = next((p for p in (path, *path.parents) if p.exists()), BASE_DIR)
-    free = shutil.disk_usage(folder).free // 2**20
+def _full_disk(needed: int = NEEDED_BYTES) -> str:
+    """Returns the line about the fullest of the disks that are written to; pip unpacks in TMPDIR."""
+    folders = [BASE_DIR, VAR_DIR, Path(os.environ.get("TMPDIR") or "/tmp")]  # noqa: S108 - only measured
+    free = {folder: shutil.disk_usage(folder).free // 2**20 for folder in folders if folder.exists()}
+    fullest = min(free, key=lambda folder: free[folder])
     return (
-        f"The disk is full: {folder} has {free} MB left and Patchbay needs {needed // 2**20} MB. "
+        f"The disk is full: {fullest} has {free[fullest]} MB left and Patchbay needs {needed // 2**20} MB. "
         "Make room, then start again: nothing is lost."
     )
 

@@ -348,5 +348,13 @@ def last_words(log: Path) -> str:
     except OSError:
         return "it left no log"
     worth = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error|No space", line)] or lines
-    words = next((line.strip() for line in reversed(worth) if line.strip()), "it said nothing")
-    return re.sub(r"^.*?(FATAL|PANIC)", r"\1", words)[:300]
+    return re.sub(r"^.*?(FATAL|PANIC)", r"\1", _last(worth))
+
+
+def last_line(log: Path) -> str:
+    """Returns the last line of a log: where programs say why they end."""
+    return _last(log.read_text(errors="replace").splitlines())
+
+
+def _last(lines: list[str]) -> str:
+    return next((line.strip()[:400] for line in reversed(lines) if line.strip()), "it said nothing")

@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import OperationalError, ProgrammingError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import ConnectionError as RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from . import surroundings
 from .bootstrap import VAR_DIR, Problem
@@ -30,7 +31,14 @@ def execute(arguments: list[str]) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
-    except (ImproperlyConfigured, DatabaseError, BrokerError, RedisError, PermissionError) as error:
+    except (
+        ImproperlyConfigured,
+        DatabaseError,
+        BrokerError,
+        RedisError,
+        RedisTimeout,
+        PermissionError,
+    ) as error:
         advice = _advice(error)
         if "--traceback" in arguments or not advice:
             raise
@@ -61,12 +69,18 @@ def _advice(error: Exception) -> str:
         return _start_or_set("PostgreSQL", _database_place(), "DATABASE_URL", _first_line(error))
     if isinstance(error, ProgrammingError) and _sqlstate(error) == "42P01":  # undefined_table
         return "The database has not all its tables yet: start ./run, or python manage.py migrate"
-    if isinstance(error, BrokerError | RedisError):
+    if isinstance(error, BrokerError | RedisError | RedisTimeout):
         return _start_or_set("Redis", _redis_place(), "REDIS_URL", _first_line(error))
     return ""
 
 
 def _start_or_set(engine: str, place: str, variable: str, words: str) -> str:
+    if "FATAL:" in words:
+        return f"{engine}{place} refuses: {words.partition('FATAL:')[2].strip(' )')}. Correct {variable}."
+    if "PATCHBAY_RUN" in os.environ:  # ./run was given this one, and does not start its own
+        return (
+            f"{engine} does not answer{place}: start it, or unset {variable} for an embedded one. ({words})"
+        )
     return f"{engine} does not answer{place}: start ./run in another terminal, or set {variable}. ({words})"
 
 

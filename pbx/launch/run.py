@@ -26,12 +26,11 @@ from .bootstrap import (
     VAR_DIR,
     Problem,
     host_wanted,
-    make_private,
     port_wanted,
     refuse_taken_port,
     told_plainly,
 )
-from .engines import Engine, PostgreSQL, Redis, last_words, socket_folder
+from .engines import Engine, PostgreSQL, Redis, last_line, socket_folder
 from .table import Table
 
 USAGE = (
@@ -100,7 +99,6 @@ class Run:
     def _make_environment(self) -> dict[str, str]:
         database_exists = (VAR_DIR / "postgres").exists()
         secrets = surroundings.own_secrets(VAR_DIR, database_exists=database_exists, environ=self._given)
-        make_private(VAR_DIR / "switch")  # the simulated switch's files, with the agents' passwords
         switch = surroundings.simulated_switch(VAR_DIR) if self._simulates else {}
         made = secrets | switch | self._start_engines(first_time=not database_exists)
         fixed = {
@@ -118,11 +116,12 @@ class Run:
     def _start_engines(self, *, first_time: bool) -> dict[str, str]:
         """Returns DATABASE_URL and REDIS_URL of the engines that nobody named."""
         engines: dict[str, Engine] = {}
-        sockets = socket_folder(VAR_DIR)
-        if "REDIS_URL" not in self._given:
-            engines["REDIS_URL"] = Redis(VAR_DIR / "redis", sockets, LOGS / "redis.log")
-        if "DATABASE_URL" not in self._given:
-            engines["DATABASE_URL"] = PostgreSQL(VAR_DIR / "postgres", sockets, LOGS / "postgres.log")
+        for variable, engine, name in (
+            ("REDIS_URL", Redis, "redis"),
+            ("DATABASE_URL", PostgreSQL, "postgres"),
+        ):
+            if variable not in self._given:
+                engines[variable] = engine(VAR_DIR / name, socket_folder(VAR_DIR), LOGS / f"{name}.log")
         if engines:
             names = " and ".join(engine.name for engine in reversed(engines.values()))
             say(f"Starting {names}" + (" (the first time: making the database)" if first_time else ""))
@@ -158,7 +157,7 @@ class Run:
                 if process.poll() is None:
                     process.terminate()
         if process.returncode:
-            raise Problem(f"{last_words(log)} (while preparing the database; details: {log})")
+            raise Problem(f"{last_line(log)} (details: {log})")
         admin: dict[str, Any] = json.loads(output.splitlines()[-1])
         return admin
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from urllib.parse import quote
 
-from .bootstrap import Problem
+from .bootstrap import Problem, make_private
 
 NAMES = (  # noqa: SIM905 - a list of fifteen lines reads worse
     "DATABASE_URL REDIS_URL SECRET_KEY FIELD_ENCRYPTION_KEYS SWITCH_NAME FS_HOST FS_ESL_PORT FS_ESL_PASSWORD "
@@ -144,6 +144,7 @@ def own_secrets(var: Path, *, database_exists: bool, environ: Mapping[str, str])
 
 def simulated_switch(var: Path) -> dict[str, str]:
     """Returns the switch's variables for the simulator that ./run starts: a free port, a new password."""
+    make_private(var / "switch")  # the agents' passwords are in it
     return {
         "FS_HOST": "127.0.0.1",
         "FS_ESL_PORT": str(_free_port()),

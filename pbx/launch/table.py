@@ -25,10 +25,8 @@ from .engines import die_with_parent
 LOG_BYTES = 5 * 2**20  # a longer log is set aside as <name>.log.1, over the one before
 SHORT_LIFE_SECONDS = 10.0  # a process that ends sooner has not recovered
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)  # before each new try; after the last try the run ends
-QUIET_SECONDS = 60.0  # the same complaint is not shown again for so long
-_TROUBLE = re.compile(
-    r"\S+ \S+ (ERROR|CRITICAL) |ERROR: |\[[^]]*: (ERROR|CRITICAL)/|(\w+\.)*\w*(Error|Exception): "
-)
+QUIET_SECONDS = 60.0  # after one complaint of a process, its log has the others
+_TROUBLE = re.compile(r"\S+ \S+ (ERROR|CRITICAL) |ERROR: ")  # our own log format, and uvicorn's
 _TABLE = "run"  # in whose name the table itself speaks
 
 
@@ -190,14 +188,10 @@ class Logs:
             path.replace(path.with_suffix(".log.1"))
 
     def _complain(self, name: str, line: str) -> None:
-        kind = f"{name} {re.sub(r'[0-9]+', '', line)[:200]}"
         now = time.monotonic()
-        if now - self._said.get(kind, -QUIET_SECONDS) < QUIET_SECONDS:
-            return
-        if len(self._said) > 1000:
-            self._said.clear()
-        self._said[kind] = now
-        self._say(f"{name}: {line[:300]} (more in {self.path(name)})")
+        if now - self._said.get(name, -QUIET_SECONDS) >= QUIET_SECONDS:
+            self._said[name] = now
+            self._say(f"{name}: {line[:300]} (more in {self.path(name)})")
 
 
 def _stamped(message: Any) -> str:

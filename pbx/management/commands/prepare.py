@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, call_command
 from django.db import transaction
+from redis import Redis
 
 
 class Command(BaseCommand):
@@ -24,6 +25,8 @@ class Command(BaseCommand):
     help = "Bring tables and static files up to date and make the first administrator (ADMIN_PASSWORD)"
 
     def handle(self, **options: Any) -> None:
+        # What is down is said now, not by every process later.
+        Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5).ping()
         call_command("migrate", interactive=False, verbosity=0)
         collect_static()
         with transaction.atomic():
