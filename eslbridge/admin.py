@@ -1,5 +1,7 @@
 """The pages about the switch itself, and what every published model's pages have in common."""
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -17,9 +19,11 @@ from django.utils.timezone import localtime
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from . import health
 from .models import PendingChange, Reload, Switch
 from .publishing import outbox
 from .publishing.state import changed_lines, preview, sync_states
+from .store import StoreError
 
 
 class StatefulChangeList(ChangeList):
@@ -131,9 +135,40 @@ class ReadOnlyAdmin(ModelAdmin):
 
 @admin.register(Switch)
 class SwitchAdmin(ReadOnlyAdmin):
-    list_display = ["name", "state", "version", "domain", "conf_dir", "up_since", "seen_at"]
-    fields = ["name", "state", "trouble", "link_since", "version", "up_since", "host", "esl_port", "domain"]
+    list_display = ["name", "state", "version", "load", "domain", "conf_dir", "up_since", "seen_at"]
+    empty_sentence = "No switch is known yet: it appears here when its worker starts."
+    fields = [
+        "name",
+        "state",
+        "trouble",
+        "load",
+        "link_since",
+        "version",
+        "up_since",
+        "host",
+        "esl_port",
+        "domain",
+    ]
     fields += ["conf_dir", "worker", "seen_at"]
+
+    @display(description="Load")
+    def load(self, switch: Switch) -> str:
+        """As the last heartbeat said; with when, if that was not just now."""
+        try:
+            beat = health.last(switch.name)
+        except StoreError:
+            return "not known: Redis does not answer"
+        if beat is None:
+            return "no heartbeat yet"
+        when = (
+            ""
+            if time.time() - beat.at < 45
+            else f" at {localtime(datetime.fromtimestamp(beat.at, UTC)):%H:%M:%S}"
+        )
+        return (
+            f"{beat.sessions} of {beat.most_sessions} sessions (peak {beat.peak_sessions}), "
+            f"{beat.sessions_per_second} a second, CPU {100 - beat.idle_cpu:.0f} %{when}"
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A switch that is gone for good leaves nothing waiting; a running worker announces itself again."""

@@ -21,21 +21,25 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
-from eslbridge import signals
+from eslbridge import health, signals
 from eslbridge.client import Client, Connected, Disconnected
 from eslbridge.models import BEAT_SECONDS, Switch
 from eslbridge.protocol.errors import AuthenticationFailed, ESLError, Rejected
 from eslbridge.protocol.events import Event
 from eslbridge.publishing import outbox
 from eslbridge.publishing.publisher import Publisher, differences, in_words, queue_differences
+from eslbridge.store import StoreError
 
 log = logging.getLogger(__name__)
 
+REGISTRATIONS = ("sofia::register", "sofia::unregister", "sofia::expire", "sofia::register_failure")
+GATEWAYS = ("sofia::gateway_add", "sofia::gateway_state", "sofia::gateway_delete")
 SUBSCRIPTIONS = (
     *("CHANNEL_CREATE", "CHANNEL_CALLSTATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER"),
     *("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CHANNEL_UUID", "CALL_UPDATE"),
     *("CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY", "HEARTBEAT", "SHUTDOWN", "BACKGROUND_JOB"),
-    *("sofia::register", "sofia::unregister", "sofia::expire", "sofia::register_failure"),
+    *REGISTRATIONS,
+    *GATEWAYS,
 )
 # The whole database against the directory, by hashes.
 COMPARE_SECONDS = 60
@@ -220,14 +224,24 @@ class Link:
     def _events(self, events: list[Event]) -> None:
         close_old_connections()
         switch = self.row()
-        if any(event.name == "HEARTBEAT" for event in events):
-            self._take_stock(switch)
+        for heartbeat in (event for event in events if event.name == "HEARTBEAT"):
+            self._heartbeat(switch, heartbeat)
         channels = [event for event in events if event.name.startswith(("CHANNEL_", "CALL_", "BACKGROUND_"))]
-        registrations = [event for event in events if event.name == "CUSTOM"]
+        registrations = [event for event in events if event.subclass in REGISTRATIONS]
+        gateways = [event for event in events if event.subclass in GATEWAYS]
         if registrations:
             _tell(signals.registration_events, switch=switch, client=self.client, events=registrations)
+        if gateways:
+            _tell(signals.gateway_events, switch=switch, client=self.client, events=gateways)
         if channels:
             _tell(signals.channel_events, switch=switch, events=channels)
+
+    def _heartbeat(self, switch: Switch, heartbeat: Event) -> None:
+        try:
+            health.note(switch.name, heartbeat)
+        except (StoreError, ValueError) as problem:
+            log.info("A heartbeat was not kept: %s", problem)
+        self._take_stock(switch)
 
     def _take_stock(self, switch: Switch) -> None:
         """Here, on the dispatcher's thread, the switch's answer and its events cannot overtake each other."""

@@ -13,6 +13,8 @@ link_down = Signal()
 channel_events = Signal()
 # switch: Switch, client: Client, events: list[Event]. CUSTOM sofia::register and its like.
 registration_events = Signal()
+# switch: Switch, client: Client, events: list[Event]. CUSTOM sofia::gateway_add, _state and _delete.
+gateway_events = Signal()
 # switch: Switch, client: Client. With a HEARTBEAT now and then: correct what was missed.
 compare = Signal()
 # switch: Switch, kinds: set[str] ("agents.agent"). Changes were published, or failed.

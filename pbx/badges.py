@@ -7,6 +7,7 @@ from agents.models import Agent
 from calls.live import active_calls as live_calls
 from eslbridge.models import PendingChange, Switch
 from eslbridge.store import StoreError
+from routes.gateways import all_gateways
 
 
 def active_calls(request: HttpRequest) -> str:
@@ -27,6 +28,15 @@ def phones(request: HttpRequest) -> str:
         return f"{len(extensions & presence.registered().keys())}/{len(extensions)}"
     except StoreError:
         return f"?/{len(extensions)}"
+
+
+def gateways_down(request: HttpRequest) -> str:
+    """How many gateways are down, in words; nothing when all are up."""
+    try:
+        down = sum(not gateway.is_up for gateway in all_gateways())
+    except StoreError:
+        return "?"
+    return f"{down} down" if down else ""
 
 
 def pending_changes(request: HttpRequest) -> str:

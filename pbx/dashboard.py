@@ -1,7 +1,7 @@
 """The dashboard: is everything all right? Every number says when it is not known."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
@@ -14,6 +14,10 @@ from calls.live import RINGING, Call, active_calls
 from cdr.models import Call as Record
 from eslbridge.models import PendingChange, Switch
 from eslbridge.store import StoreError
+from routes.gateways import Gateway, all_gateways
+
+# Fewer wrong passwords in an hour are a person who mistypes.
+REFUSALS_WORTH_A_LOOK = 5
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Tiles:
     missed: int
     pending: int
     store_is_down: bool
+    gateways: list[Gateway] = field(default_factory=list)
+    refusals: list[presence.Refusals] = field(default_factory=list)
 
     @property
     def is_live(self) -> bool:
@@ -54,6 +60,14 @@ class Tiles:
             found.append(("No switch is known yet: start its worker.", "admin:eslbridge_switch_changelist"))
         if self.store_is_down:
             found.append(("Redis does not answer: what is live is not known.", "admin:index"))
+        down = [gateway.name for gateway in self.gateways if not gateway.is_up]
+        if down:
+            found.append((f"Gateway down: {', '.join(down[:5])}", "gateways"))
+        for one in self.refusals[:3]:
+            if one.count >= REFUSALS_WORTH_A_LOOK:
+                found.append(
+                    (f"{one.count} refused registrations of {one.user} from {one.address}", "phones")
+                )
         if self.pending:
             found.append(
                 (
@@ -68,9 +82,12 @@ def tiles() -> Tiles:
     """Everything the dashboard's tiles show, in a constant number of queries."""
     switches = list(Switch.objects.all())
     registered, calls, store_is_down = None, None, False
+    gateways: list[Gateway] = []
+    refusals: list[presence.Refusals] = []
     try:
         devices = presence.registered()
         calls = active_calls()
+        gateways, refusals = all_gateways(), presence.refusals()
         active = set(Agent.objects.active().values_list("extension", flat=True))
         registered = len(active & set(devices))
     except StoreError:
@@ -88,6 +105,8 @@ def tiles() -> Tiles:
         missed=day["today"] - day["answered"],
         pending=PendingChange.objects.count(),
         store_is_down=store_is_down,
+        gateways=gateways,
+        refusals=refusals,
     )
 
 

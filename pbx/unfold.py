@@ -67,7 +67,10 @@ UNFOLD = {
             {
                 "title": "Routing",
                 "separator": True,
-                "items": [_item("Inbound routes", "call_received", "admin:routes_inboundroute_changelist")],
+                "items": [
+                    _item("Inbound routes", "call_received", "admin:routes_inboundroute_changelist"),
+                    _item("Gateways", "router", "gateways", "gateways_down"),
+                ],
             },
             {
                 "title": "Switch",

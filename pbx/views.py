@@ -59,6 +59,7 @@ def badges_now(request: HttpRequest) -> HttpResponse:
     now = {
         "active-calls": badges.active_calls(request),
         "phones": badges.phones(request),
+        "gateways": badges.gateways_down(request),
         "changes": badges.pending_changes(request),
     }
     return render(request, "pbx/_badges.html", {"badges": now})

@@ -6,4 +6,6 @@ class RoutesConfig(AppConfig):
     verbose_name = "Routing"
 
     def ready(self) -> None:
-        from . import switchxml  # noqa: F401 - importing it registers how routes render
+        from . import receivers, switchxml  # noqa: F401 - importing it registers how routes render
+
+        receivers.connect()

@@ -1,0 +1,142 @@
+"""The gateways of this moment: a projection of what the switch says of its SIP trunks into Redis.
+
+Events move a gateway's state; the switch's own list (`sofia xmlstatus gateway`) brings all the rest and
+corrects it. Hand-made gateways are shown like any other: it is the switch that is asked.
+"""
+
+import re
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+
+import orjson
+
+from eslbridge.models import Switch
+from eslbridge.protocol.events import Event
+from eslbridge.store import store
+from eslbridge.text import printable
+
+LISTING = "xmlstatus gateway"
+REGISTERED, NOT_REGISTERING = "REGED", "NOREG"
+# The switch tries, or is about to.
+TRYING = frozenset({"TRYING", "REGISTER", "UNREGED"})
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One SIP trunk of one switch. `since` is seconds since 1970, UTC."""
+
+    name: str
+    switch: str
+    profile: str
+    state: str  # the switch's word: REGED, NOREG, TRYING, FAIL_WAIT, …
+    ping: str  # UP or DOWN
+    phrase: str = ""  # why it failed, in the other side's words
+    proxy: str = ""
+    calls_in: int = 0
+    calls_out: int = 0
+    failed_in: int = 0
+    failed_out: int = 0
+    since: float = 0
+
+    @property
+    def is_up(self) -> bool:
+        return self.state in {REGISTERED, NOT_REGISTERING} and self.ping != "DOWN"
+
+    @property
+    def chip(self) -> str:
+        """The colour: live, pending or failed."""
+        if self.is_up:
+            return "live"
+        return "pending" if self.state in TRYING else "failed"
+
+    @property
+    def in_words(self) -> str:
+        if self.state == REGISTERED and self.is_up:
+            return "Registered"
+        if self.state == NOT_REGISTERING and self.is_up:
+            return "In service"
+        if self.state in {REGISTERED, NOT_REGISTERING}:
+            return "Does not answer pings"
+        return "Registering" if self.state in TRYING else "Down"
+
+
+def _key(switch_name: str) -> str:
+    return f"patchbay:gateways:{switch_name}"
+
+
+def gateways_of(switch_name: str) -> dict[str, Gateway]:
+    """The gateways of one switch by name; raises StoreError."""
+    found = store().hgetall(_key(switch_name))
+    return {name: Gateway(**orjson.loads(text)) for name, text in sorted(found.items())}
+
+
+def all_gateways() -> list[Gateway]:
+    """The gateways of every switch; raises StoreError."""
+    return [
+        gateway
+        for name in Switch.objects.values_list("name", flat=True)
+        for gateway in gateways_of(name).values()
+    ]
+
+
+def take_stock(switch_name: str, listing: str) -> None:
+    """Replace the gateways of a switch by its own list; keep since when each is in its state."""
+    known = gateways_of(switch_name)
+    text = re.sub(r"^\s*<\?xml[^>]*\?>", "", printable(listing))
+    root = ET.fromstring(text)  # noqa: S314 - our own switch's answer
+    pipeline = store().pipeline(transaction=True)
+    pipeline.delete(_key(switch_name))
+    for row in root.iter("gateway"):
+        gateway = _listed(row, switch_name)
+        before = known.get(gateway.name)
+        if before and (before.state, before.ping) == (gateway.state, gateway.ping):
+            gateway = replace(gateway, since=before.since, phrase=before.phrase)
+        pipeline.hset(_key(switch_name), gateway.name, orjson.dumps(asdict(gateway)))
+    pipeline.execute()
+
+
+def _listed(row: ET.Element, switch_name: str) -> Gateway:
+    def number(tag: str) -> int:
+        text = row.findtext(tag, "0")
+        return int(text) if text.isdigit() else 0
+
+    return Gateway(
+        name=row.findtext("name", ""),
+        switch=switch_name,
+        profile=row.findtext("profile", ""),
+        state=row.findtext("state", ""),
+        ping=row.findtext("status", ""),
+        proxy=row.findtext("proxy", ""),
+        calls_in=number("calls-in"),
+        calls_out=number("calls-out"),
+        failed_in=number("failed-calls-in"),
+        failed_out=number("failed-calls-out"),
+        since=time.time(),
+    )
+
+
+def follow(switch_name: str, events: Iterable[Event]) -> bool:
+    """Move the gateways as these events say. True when one came that is not known: take stock then."""
+    known = gateways_of(switch_name)
+    stranger = False
+    pipeline = store().pipeline(transaction=False)
+    for event in events:
+        name = printable(event.get("Gateway", ""))
+        if event.subclass == "sofia::gateway_delete":
+            known.pop(name, None)
+            pipeline.hdel(_key(switch_name), name)
+        elif event.subclass == "sofia::gateway_state" and name in known:
+            known[name] = _moved(known[name], event)
+            pipeline.hset(_key(switch_name), name, orjson.dumps(asdict(known[name])))
+        else:
+            stranger = True
+    pipeline.execute()
+    return stranger
+
+
+def _moved(gateway: Gateway, event: Event) -> Gateway:
+    state, ping = event.get("State", gateway.state), event.get("Ping-Status", gateway.ping)
+    since = gateway.since if (state, ping) == (gateway.state, gateway.ping) else time.time()
+    return replace(gateway, state=state, ping=ping, phrase=printable(event.get("Phrase", "")), since=since)
