@@ -1,8 +1,12 @@
 """The life of a click-to-dial: asked for by a user, carried out by the worker, moved by events."""
 
 import logging
-from datetime import datetime
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -11,16 +15,21 @@ from agents.models import Agent
 from agents.switchxml import CONTEXT
 from eslbridge.models import Switch
 from eslbridge.originate import Originate, check_destination
+from eslbridge.protocol.errors import InvalidJSON
 from eslbridge.protocol.events import Event
 from eslbridge.store import StoreError, announce
 
-from .models import Dial
+from .live import Leg
+from .models import Dial, DialQuerySet
 
 log = logging.getLogger(__name__)
 
 # A command that has waited longer than this is not carried out: nobody waits for that phone any more.
 COMMAND_EXPIRES_SECONDS = 10
+# The same person dialling the same number again so soon has clicked twice.
+TWICE_SECONDS = 5
 
+# Why the callee was not reached, or why a call ended.
 CAUSES = {
     "USER_NOT_REGISTERED": "The phone is not registered.",
     "SUBSCRIBER_ABSENT": "The switch does not know this extension.",
@@ -30,14 +39,41 @@ CAUSES = {
     "ALLOTTED_TIMEOUT": "No answer.",
     "CALL_REJECTED": "Rejected.",
     "ORIGINATOR_CANCEL": "Cancelled.",
+    "LOSE_RACE": "Answered on another phone.",
     "NO_ROUTE_DESTINATION": "No route to this number.",
     "INVALID_GATEWAY": "No such gateway.",
     "GATEWAY_DOWN": "The gateway is down.",
     "UNALLOCATED_NUMBER": "This number does not exist.",
+    "INVALID_NUMBER_FORMAT": "This number is not complete.",
+    "OUTGOING_CALL_BARRED": "Not allowed.",
     "NORMAL_TEMPORARY_FAILURE": "The other side has a temporary failure.",
+    "DESTINATION_OUT_OF_ORDER": "The phone cannot be reached.",
+    "NETWORK_OUT_OF_ORDER": "The network does not work.",
+    "RECOVERY_ON_TIMER_EXPIRE": "The phone does not respond.",
+    "MEDIA_TIMEOUT": "No sound came any more.",
     "INCOMPATIBLE_DESTINATION": "The phones have no codec in common.",
+    "MANAGER_REQUEST": "Ended by an administrator.",
+    "SYSTEM_SHUTDOWN": "The switch was shut down.",
     "NORMAL_CLEARING": "",
 }
+# Why the phone of the one who dials did not answer.
+PHONE_CAUSES = {
+    "USER_NOT_REGISTERED": "Phone {} is not registered.",
+    "SUBSCRIBER_ABSENT": "The switch does not know extension {}.",
+    "USER_BUSY": "Phone {} is busy.",
+    "NO_ANSWER": "Phone {} did not answer.",
+    "NO_USER_RESPONSE": "Phone {} did not answer.",
+    "ALLOTTED_TIMEOUT": "Phone {} did not answer.",
+    "CALL_REJECTED": "Phone {} rejected the call.",
+    "NORMAL_CLEARING": "Cancelled.",
+    "ORIGINATOR_CANCEL": "Cancelled.",
+    "INCOMPATIBLE_DESTINATION": "Phone {} has no codec in common with the switch.",
+    "DESTINATION_OUT_OF_ORDER": "Phone {} cannot be reached.",
+    "RECOVERY_ON_TIMER_EXPIRE": "Phone {} does not respond.",
+}
+_CAUSE = re.compile(r"[A-Z][A-Z_]+", re.ASCII)
+UNHEARD = "Hung up before anybody answered."
+LOST = "The call is over; how it ended is not known, because the connection to the switch was lost."
 
 
 class DialRefused(Exception):
@@ -45,12 +81,24 @@ class DialRefused(Exception):
 
 
 def in_words(cause: str) -> str:
-    """A hang-up cause as a sentence; the switch's own word when there is no better one."""
-    return CAUSES.get(cause, cause.replace("_", " ").capitalize() + ".")
+    """A hang-up cause as a sentence; the switch's own words when there are no better ones."""
+    if cause in CAUSES or not _CAUSE.fullmatch(cause):
+        return CAUSES.get(cause, cause)
+    return cause.replace("_", " ").capitalize() + "."
+
+
+def phone_in_words(extension: str, cause: str) -> str:
+    """Why an agent's own phone was not answered, as a sentence."""
+    if cause in PHONE_CAUSES:
+        return PHONE_CAUSES[cause].format(extension)
+    return f"Phone {extension}: {in_words(cause)}"
 
 
 def dial(agent: Agent, number: str, requested_by: object) -> Dial:
-    """Ring the agent's phone and then the number. Returns at once; raises DialRefused with the reason."""
+    """Ring the agent's phone and then the number. Returns at once; raises DialRefused with the reason.
+
+    Asked for twice within a few seconds (a double click) it is one call.
+    """
     try:
         check_destination(number)
     except ValueError as refused:
@@ -60,13 +108,51 @@ def dial(agent: Agent, number: str, requested_by: object) -> Dial:
     if number == agent.extension:
         raise DialRefused(f"{number} is the phone that would ring. Choose another number.")
     switch = _switch_of(agent)
-    asked = Dial.objects.create(
-        agent=agent, extension=agent.extension, number=number, switch=switch.name, requested_by=requested_by
-    )
-    from .tasks import originate
+    asked, is_new = _asked(agent, number, switch, requested_by)
+    if is_new:
+        from .tasks import originate
 
-    send(originate, switch.name, str(asked.pk), on_failure=lambda why: fail(asked, why))
+        send(originate, switch.name, str(asked.pk), on_failure=lambda why: fail(asked, why))
     return asked
+
+
+def _asked(agent: Agent, number: str, switch: Switch, requested_by: object) -> tuple[Dial, bool]:
+    """The row of this wish, and whether it is new. The agent's row is the lock between two clicks."""
+    with transaction.atomic():
+        Agent.objects.select_for_update().get(pk=agent.pk)
+        same = Dial.objects.open().since(timedelta(seconds=TWICE_SECONDS)).filter(agent=agent, number=number)
+        if known := same.filter(requested_by=requested_by).first():
+            return known, False
+        return Dial.objects.create(
+            agent=agent,
+            extension=agent.extension,
+            number=number,
+            switch=switch.name,
+            requested_by=requested_by,
+        ), True
+
+
+def cancel(asked: Dial) -> None:
+    """End a dial: one that waits is not carried out; one on the switch is hung up there.
+
+    Raises DialRefused when the switch's worker cannot be told.
+    """
+    waiting = Dial.objects.filter(pk=asked.pk, state=Dial.State.QUEUED)
+    if waiting.update(state=Dial.State.FAILED, cause="Cancelled.", ended_at=timezone.now()):
+        announce("dials")
+        return
+    from .tasks import hang_up
+
+    send(hang_up, asked.switch, str(asked.pk))
+
+
+def give_up_unsent(dials: DialQuerySet | None = None) -> None:
+    """Fail the dials that no worker took in time; such a command is not carried out any more."""
+    waiting = (Dial.objects.all() if dials is None else dials).filter(state=Dial.State.QUEUED)
+    too_late = waiting.filter(created_at__lt=timezone.now() - timedelta(seconds=COMMAND_EXPIRES_SECONDS + 2))
+    why = f"The worker of the switch did not take the command within {COMMAND_EXPIRES_SECONDS} seconds."
+    if too_late.update(state=Dial.State.FAILED, cause=why, ended_at=timezone.now()):
+        announce("dials")
 
 
 def send(task, switch_name: str, *arguments: str, on_failure=lambda why: None) -> None:
@@ -122,11 +208,29 @@ def command(asked: Dial, switch: Switch) -> Originate:
     )
 
 
+@dataclass
+class Watched:
+    """A dial under way, as the events have told it so far."""
+
+    extension: str
+    state: str = Dial.State.SENT
+    refusal: str = ""  # why the last leg to the callee came to nothing
+    has_b_leg: bool = False
+    missed: int = 0  # comparisons in which the switch did not know its A-leg
+
+
 class Follower:
-    """Moves the dials of one switch as its events say. Lives in the link's process."""
+    """Moves the dials of one switch as its events say. Lives in the link's process.
+
+    A step is only ever taken forward, in the order of `Dial.State`: events may come late or twice.
+    """
 
     # Event of the A-leg, or of the leg that it made, and what the dial is then.
-    A_LEG = {"CHANNEL_CREATE": Dial.State.RINGING_AGENT, "CHANNEL_ANSWER": Dial.State.AGENT_ANSWERED}
+    A_LEG = {
+        "CHANNEL_PROGRESS": Dial.State.RINGING_AGENT,
+        "CHANNEL_PROGRESS_MEDIA": Dial.State.RINGING_AGENT,
+        "CHANNEL_ANSWER": Dial.State.AGENT_ANSWERED,
+    }
     B_LEG = {
         "CHANNEL_CREATE": Dial.State.DIALLING,
         "CHANNEL_PROGRESS": Dial.State.RINGING,
@@ -137,71 +241,127 @@ class Follower:
 
     def __init__(self, switch_name: str) -> None:
         self.switch_name = switch_name
-        self.watched: dict[str, str] = {}  # A-leg UUID -> state
-        self.refusals: dict[str, str] = {}  # A-leg UUID -> why the leg that it made came to nothing
-
-    def take_stock(self, alive: set[str], connected_at: datetime) -> None:
-        """After a reconnect: dials of before whose A-leg is gone are over; how, is not known."""
-        for asked in Dial.objects.open().filter(switch=self.switch_name, sent_at__lt=connected_at):
-            if str(asked.pk) in alive:
-                self.watched[str(asked.pk)] = asked.state
-            else:
-                fail(asked, "The connection to the switch was lost meanwhile; the call is over.")
+        self.watched: dict[str, Watched] = {}  # by the UUID of the A-leg
+        self.unsaved: dict[str, tuple[str, str]] = {}  # A-leg UUID -> state and cause
 
     def watch(self, asked: Dial) -> None:
-        self.watched[str(asked.pk)] = asked.state
+        self.watched[str(asked.pk)] = Watched(asked.extension, asked.state)
 
-    def follow(self, events: list[Event]) -> None:
-        moved = {}
+    def take_stock(self, legs: Mapping[str, Leg], connected_at: datetime) -> None:
+        """After a (re)connection: take up the dials whose A-leg lives; of the others nothing is known."""
+        self._save()
+        for asked in Dial.objects.open().filter(switch=self.switch_name, sent_at__lt=connected_at):
+            uuid = str(asked.pk)
+            if uuid in self.unsaved:
+                continue
+            if uuid in legs:
+                if uuid not in self.watched:
+                    self.watch(asked)
+            else:
+                self._move(uuid, self._over(asked.state), LOST, self.watched.get(uuid))
+        self.compare(legs)
+
+    def compare(self, legs: Mapping[str, Leg]) -> None:
+        """Take the steps that the legs show and whose events were missed."""
+        give_up_unsent(Dial.objects.filter(switch=self.switch_name))
+        for uuid, dial in list(self.watched.items()):
+            if uuid in legs:
+                dial.missed = 0
+                self._catch_up(uuid, dial, legs)
+            else:
+                dial.missed += 1  # the first time, its last event may be waiting behind this
+                if dial.missed > 1:
+                    self._move(uuid, self._over(dial.state), LOST, dial)
+        self._save()
+
+    def follow(self, events: Iterable[Event]) -> None:
         for event in events:
-            if self.watched and (step := self._step(event)):
-                uuid, state, cause = step
-                if self._is_forward(uuid, state):
-                    self.watched[uuid] = state
-                    moved[uuid] = (state, cause)
-        for uuid, (state, cause) in moved.items():
-            self._store(uuid, state, cause)
-        if moved:
-            announce("dials")
+            if self.watched:
+                try:
+                    self._step(event)
+                except InvalidJSON as problem:
+                    log.warning("An event cannot be read and is left out: %s", problem)
+        self._save()
 
-    def _step(self, event: Event) -> tuple[str, str, str] | None:
+    def _step(self, event: Event) -> None:
         if event.name == "BACKGROUND_JOB":
-            return self._refused(event)
+            self._job_done(event)
+            return
         uuid = event.get("Unique-ID", "")
-        if uuid in self.watched:
+        if dial := self.watched.get(uuid):
             if event.name == "CHANNEL_HANGUP_COMPLETE":
-                return uuid, *self._end(uuid, event.get("Hangup-Cause", ""))
-            state = self.A_LEG.get(event.name)
-            return (uuid, state, "") if state else None
-        a_leg = event.get("variable_originator") or event.get("Other-Leg-Unique-ID", "")
-        if a_leg in self.watched and event.name in self.B_LEG:
-            return a_leg, self.B_LEG[event.name], ""
-        if a_leg in self.watched and event.name == "CHANNEL_HANGUP_COMPLETE":
-            self.refusals[a_leg] = in_words(event.get("Hangup-Cause", ""))
-        return None
+                self._move(uuid, *self._end(dial, event), dial)
+            elif state := self.A_LEG.get(event.name):
+                self._move(uuid, state, "", dial)
+            return
+        uuid = event.get("variable_originator") or event.get("Other-Leg-Unique-ID", "")
+        # Vanilla reaches voicemail through a loopback pair, which is nobody's phone.
+        if (dial := self.watched.get(uuid)) and not event.get("Channel-Name", "").startswith("loopback/"):
+            self._b_leg(uuid, dial, event)
 
-    def _refused(self, event: Event) -> tuple[str, str, str] | None:
+    def _b_leg(self, uuid: str, dial: Watched, event: Event) -> None:
+        dial.has_b_leg = True
+        if event.name == "CHANNEL_HANGUP_COMPLETE":
+            if (refusal := in_words(event.get("Hangup-Cause", ""))) and dial.state != Dial.State.ANSWERED:
+                dial.refusal = refusal
+                self.unsaved[uuid] = (dial.state, refusal)
+        elif state := self.B_LEG.get(event.name):
+            self._move(uuid, state, "", dial)
+
+    def _job_done(self, event: Event) -> None:
         """An originate that failed may have made no leg: the job's own answer tells."""
         uuid, answer = event.get("Job-UUID", ""), event.body.strip()
-        if uuid not in self.watched or not answer.startswith("-"):
-            return None
-        cause = answer.removeprefix("-ERR").strip()
-        return uuid, Dial.State.FAILED, in_words(cause) or cause
+        if (dial := self.watched.get(uuid)) and answer.startswith("-"):
+            cause = answer.removeprefix("-ERR").strip()
+            self._move(uuid, Dial.State.FAILED, phone_in_words(dial.extension, cause), dial)
 
-    def _end(self, uuid: str, cause: str) -> tuple[str, str]:
-        if self.watched[uuid] == Dial.State.ANSWERED:
+    def _end(self, dial: Watched, event: Event) -> tuple[str, str]:
+        """What the end of the A-leg means."""
+        cause = event.get("Hangup-Cause", "")
+        if dial.state == Dial.State.ANSWERED:
             return Dial.State.ENDED, in_words(cause)
-        why = in_words(cause) or self.refusals.get(uuid) or "Hung up before anybody answered."
-        return Dial.State.FAILED, why
+        if dial.state in {Dial.State.SENT, Dial.State.RINGING_AGENT}:
+            return Dial.State.FAILED, phone_in_words(dial.extension, cause)
+        why = in_words(cause) or dial.refusal or in_words(event.get("variable_originate_failed_cause", ""))
+        if not why and not dial.has_b_leg:  # a menu, a conference, voicemail: the switch itself was called
+            return Dial.State.ENDED, ""
+        return Dial.State.FAILED, why or UNHEARD
 
-    def _is_forward(self, uuid: str, state: str) -> bool:
-        return self.ORDER.index(state) > self.ORDER.index(self.watched[uuid])
+    def _catch_up(self, uuid: str, dial: Watched, legs: Mapping[str, Leg]) -> None:
+        others = [leg for leg in legs.values() if uuid in {leg.origin, leg.other} and not leg.is_loopback]
+        dial.has_b_leg = dial.has_b_leg or bool(others)
+        if any(not leg.rings for leg in others):
+            state = Dial.State.ANSWERED
+        elif others:
+            state = Dial.State.RINGING
+        else:
+            state = Dial.State.RINGING_AGENT if legs[uuid].rings else Dial.State.AGENT_ANSWERED
+        self._move(uuid, state, "", dial)
 
-    def _store(self, uuid: str, state: str, cause: str) -> None:
-        over = state in {Dial.State.ENDED, Dial.State.FAILED}
-        if over:
+    @staticmethod
+    def _over(state: str) -> str:
+        return Dial.State.ENDED if state == Dial.State.ANSWERED else Dial.State.FAILED
+
+    def _move(self, uuid: str, state: str, cause: str, dial: Watched | None) -> None:
+        if dial and self.ORDER.index(state) <= self.ORDER.index(dial.state):
+            return
+        if dial:
+            dial.state = state
+        self.unsaved[uuid] = (state, cause)
+        if state in {Dial.State.ENDED, Dial.State.FAILED}:
             self.watched.pop(uuid, None)
-            self.refusals.pop(uuid, None)
-        Dial.objects.open().filter(pk=uuid).update(
-            state=state, cause=cause, ended_at=timezone.now() if over else None
-        )
+
+    def _save(self) -> None:
+        """Without PostgreSQL the steps wait for the next event or comparison."""
+        if not self.unsaved:
+            return
+        try:
+            for uuid, (state, cause) in list(self.unsaved.items()):
+                over = state in {Dial.State.ENDED, Dial.State.FAILED}
+                ended_at = timezone.now() if over else None
+                Dial.objects.open().filter(pk=uuid).update(state=state, cause=cause[:200], ended_at=ended_at)
+                del self.unsaved[uuid]
+        except (OperationalError, InterfaceError) as problem:
+            log.warning("The states of %s dials wait for PostgreSQL: %s", len(self.unsaved), problem)
+            return
+        announce("dials")

@@ -1,20 +1,33 @@
 """The calls of this moment: a projection of the switch's channels into Redis.
 
-A leg is one channel. `State` is the table of what moves it. The link's process holds the legs of its
+A leg is one channel. `STATES` is the table of what moves it. The link's process holds the legs of its
 switch in memory and writes each batch of changes to Redis in one pipeline; pages only read.
+
+Events are not trusted to come in order, once, or at all: each has the switch's own sequence number, so an
+older one only fills in what a newer one does not tell, and a leg that has ended stays ended.
 """
 
+import json
+import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import orjson
 
 from eslbridge.models import Switch
-from eslbridge.protocol.events import Event
-from eslbridge.store import store
+from eslbridge.protocol.errors import InvalidJSON
+from eslbridge.protocol.events import Event, JsonEvent
+from eslbridge.store import StoreError, store
 from eslbridge.text import printable
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+
+log = logging.getLogger(__name__)
 
 RINGING, EARLY, ANSWERED, HELD = "ringing", "early media", "answered", "held"
 
@@ -30,6 +43,14 @@ STATES = {
     "HELD": HELD,
 }
 GONE = frozenset({"CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"})
+# Between its hang-up and its end a leg says nothing that matters.
+ENDING = frozenset({"CS_HANGUP", "CS_REPORTING", "CS_DESTROY"})
+# So many ended legs are remembered: their last events may still be on the way.
+REMEMBERED = 5_000
+# Characters of a name or number that are kept; a caller may send any number of them.
+LONGEST = 120
+# Commands in one write to the switch; an answer about one leg has about 10 kB.
+ASKED_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -48,8 +69,24 @@ class Leg:
     origin: str = ""  # the A-leg that made this one
     did: str = ""
     dialled: str = ""  # what a click-to-dial is to reach once the agent's phone has answered
+    channel: str = ""  # the switch's name for it, “sofia/internal/1000@…”
     created: float = 0
     answered: float = 0
+    sequence: int = 0  # the switch's number of the event that told this
+
+    @property
+    def rings(self) -> bool:
+        return self.state in {RINGING, EARLY}
+
+    @property
+    def party(self) -> str:
+        """Who is at the other end of this channel: a user, or a number."""
+        return self.user or (self.destination if self.direction == "outbound" else self.caller)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Half of a pair that the switch connects with itself (vanilla reaches voicemail so): no phone."""
+        return self.channel.startswith("loopback/")
 
 
 @dataclass(frozen=True)
@@ -68,7 +105,10 @@ class Call:
 
     @property
     def b_leg(self) -> Leg | None:
-        return next((leg for leg in self.legs[1:]), None)
+        """The leg that the first one is connected with, or else the oldest one."""
+        others = [leg for leg in self.legs[1:] if not leg.is_loopback]
+        connected = [leg for leg in others if leg.uuid == self.a_leg.other]
+        return next(iter(connected + others), None)
 
     @property
     def is_click_to_dial(self) -> bool:
@@ -87,7 +127,12 @@ class Call:
     def callee(self) -> str:
         if self.is_click_to_dial:
             return self.a_leg.dialled
-        return self.a_leg.did or self.a_leg.destination
+        return self.did or self.a_leg.destination
+
+    @property
+    def did(self) -> str:
+        """The number that was called from outside, if it was."""
+        return "" if self.a_leg.user else next((leg.did for leg in self.legs if leg.did), "")
 
     @property
     def reached(self) -> str:
@@ -97,16 +142,20 @@ class Call:
 
     @property
     def state(self) -> str:
+        """The first leg's, but a call rings for as long as it is answered on that side only."""
         if any(leg.state == HELD for leg in self.legs):
             return HELD
-        if self.is_click_to_dial and self.a_leg.state == ANSWERED and self.b_leg:
+        others = [leg for leg in self.legs[1:] if not leg.is_loopback]
+        if self.a_leg.state == ANSWERED and others and all(leg.rings for leg in others):
             return self.b_leg.state
         return self.a_leg.state
 
     @property
     def direction(self) -> str:
-        if self.a_leg.did:
+        if self.did:
             return "in"
+        if self.b_leg and not self.b_leg.user:
+            return "out"
         return "internal" if self.a_leg.user or self.a_leg.direction == "outbound" else "in"
 
     @property
@@ -128,39 +177,99 @@ class Projection:
 
     switch: str
     legs: dict[str, Leg] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)  # UUID -> sequence number of its end, oldest first
+    is_written: bool = True  # Redis has what is here
 
-    def follow(self, events: Iterable[Event]) -> None:
-        """Move the legs as these events say, and write what changed to Redis."""
+    def follow(self, events: Iterable[Event]) -> bool:
+        """Move the legs as these events say, and write what changed to Redis. True when anything did."""
         changed: dict[str, Leg | None] = {}
         for event in events:
-            uuid = event.get("Unique-ID")
-            if not uuid:
-                continue
-            if event.name in GONE:
-                if self.legs.pop(uuid, None):
-                    changed[uuid] = None
-            elif event.get("Channel-State") not in {"CS_HANGUP", "CS_REPORTING", "CS_DESTROY"}:
-                changed[uuid] = self.legs[uuid] = moved(self.legs.get(uuid), event, self.switch)
-        self._write(changed)
+            try:
+                self._move(event, changed)
+            except (InvalidJSON, ValueError, KeyError) as problem:
+                log.warning("An event of %s cannot be read and is left out: %s", self.switch, problem)
+        if changed or not self.is_written:
+            self._write(changed)
+        return bool(changed)
 
-    def take_stock(self, rows: Iterable[dict[str, str]], exist: Callable[[list[str]], set[str]]) -> None:
+    def _move(self, event: Event, changed: dict[str, Leg | None]) -> None:
+        uuid = printable(event.get("Unique-ID", ""))
+        if not uuid:
+            return
+        before = printable(event.get("Old-Unique-ID", "")) if event.name == "CHANNEL_UUID" else ""
+        if event.name in GONE:
+            self._end(uuid, _sequence(event), changed)
+        elif before and before != uuid:
+            self._rename(before, uuid, event, changed)
+        elif self._is_news(uuid, event):
+            leg = moved(self.legs.get(uuid), event, self.switch)
+            if leg != self.legs.get(uuid):
+                changed[uuid] = self.legs[uuid] = leg
+
+    def _is_news(self, uuid: str, event: Event) -> bool:
+        if event.get("Channel-State") in ENDING or event.get("Answer-State") == "hangup":
+            return False
+        return uuid not in self.ended or (
+            event.name == "CHANNEL_CREATE" and _sequence(event) > self.ended[uuid]
+        )
+
+    def _end(self, uuid: str, sequence: int, changed: dict[str, Leg | None]) -> None:
+        self.ended[uuid] = max(sequence, self.ended.pop(uuid, 0))
+        while len(self.ended) > REMEMBERED:
+            del self.ended[next(iter(self.ended))]
+        if self.legs.pop(uuid, None):
+            changed[uuid] = None
+
+    def _rename(self, before: str, uuid: str, event: Event, changed: dict[str, Leg | None]) -> None:
+        known = self.legs.get(before)
+        self._end(before, _sequence(event), changed)
+        if uuid not in self.ended:
+            leg = moved(known, event, self.switch)
+            changed[uuid] = self.legs[uuid] = replace(leg, uuid=uuid)
+
+    def take_stock(
+        self,
+        rows: Iterable[Mapping[str, str]],
+        ask: Callable[[list[str]], list[str]],
+        *,
+        events_were_missed: bool = True,
+    ) -> None:
         """Replace all legs by what the switch has; keep what only events tell.
 
-        Its list (`show channels as json`) lags behind its events: it names the dead and misses the newborn.
-        So `exist` asks for each leg that either knows (`uuid_exists`) and returns those that are alive.
+        Its list (`show channels as json`, `rows`) lags behind its events: it names the dead, misses the
+        newborn and tells old states. So it only says whom to ask about: `ask` takes commands and returns the
+        answers, and `uuid_dump` is the truth about a leg. Between two comparisons in which no event was
+        missed, only those are asked about of whom the list says something else than we believe.
         """
-        listed = {row["uuid"]: _listed(row, self.legs.get(row["uuid"]), self.switch) for row in rows}
-        legs = {**self.legs, **listed}
-        alive = exist(list(legs))
-        self.legs = {uuid: leg for uuid, leg in legs.items() if uuid in alive}
-        pipeline = store().pipeline(transaction=True)
-        pipeline.delete(_key(self.switch))
-        for leg in self.legs.values():
-            pipeline.hset(_key(self.switch), leg.uuid, orjson.dumps(asdict(leg)))
-        pipeline.set(_stock_key(self.switch), time.time())
-        pipeline.execute()
+        listed = {row["uuid"]: STATES.get(row.get("callstate", ""), RINGING) for row in rows}
+        if events_were_missed:
+            self.ended.clear()  # the switch may be another one by now
+        believed = {
+            uuid: leg
+            for uuid, leg in self.legs.items()
+            if not events_were_missed and listed.get(uuid, leg.state) == leg.state
+        }
+        alive = _existing(list(believed), ask)
+        legs = {uuid: leg for uuid, leg in believed.items() if uuid in alive}
+        doubtful = [uuid for uuid in {**self.legs, **listed} if uuid not in believed and _is_one_word(uuid)]
+        for leg in self._dumped(doubtful, ask):
+            legs[leg.uuid] = leg
+        for uuid in self.legs.keys() - legs.keys():
+            self._end(uuid, self.legs[uuid].sequence, {})
+        self.legs = legs
+        self._write_all()
+
+    def _dumped(self, uuids: list[str], ask: Callable[[list[str]], list[str]]) -> Iterator[Leg]:
+        for event in _dumps(uuids, ask):
+            if event.get("Channel-State") not in ENDING and event.get("Answer-State") != "hangup":
+                uuid = printable(event["Unique-ID"])
+                yield moved(self.legs.get(uuid), event, self.switch)
 
     def _write(self, changed: dict[str, Leg | None]) -> None:
+        """Redis may have been away or emptied meanwhile: then it gets everything."""
+        if not self.is_written:
+            self._write_all()
+            return
         pipeline = store().pipeline(transaction=False)
         for uuid, leg in changed.items():
             if leg is None:
@@ -168,62 +277,148 @@ class Projection:
             else:
                 pipeline.hset(_key(self.switch), uuid, orjson.dumps(asdict(leg)))
         pipeline.set(_stock_key(self.switch), time.time())
-        pipeline.execute()
+        pipeline.hlen(_key(self.switch))
+        answers = self._execute(pipeline)
+        if answers and answers[-1] != len(self.legs):
+            self._write_all()
+
+    def _write_all(self) -> None:
+        pipeline = store().pipeline(transaction=True)
+        pipeline.delete(_key(self.switch))
+        for leg in self.legs.values():
+            pipeline.hset(_key(self.switch), leg.uuid, orjson.dumps(asdict(leg)))
+        pipeline.set(_stock_key(self.switch), time.time())
+        self._execute(pipeline)
+
+    def _execute(self, pipeline: "Pipeline") -> list[object]:
+        try:
+            answers = pipeline.execute()
+        except StoreError as problem:
+            if self.is_written:
+                log.warning(
+                    "Redis does not take the live calls of %s, so they wait: %s", self.switch, problem
+                )
+            self.is_written = False
+            return []
+        self.is_written = True
+        return answers
+
+
+def _is_one_word(uuid: str) -> bool:
+    """A channel can be given any text as its UUID; only this can be asked about."""
+    return uuid.isprintable() and " " not in uuid
+
+
+def _existing(uuids: list[str], ask: Callable[[list[str]], list[str]]) -> set[str]:
+    answers = _in_portions([f"uuid_exists {uuid}" for uuid in uuids], ask)
+    return {uuid for uuid, answer in zip(uuids, answers, strict=True) if answer.strip() == "true"}
+
+
+def _dumps(uuids: list[str], ask: Callable[[list[str]], list[str]]) -> Iterator[Event]:
+    for answer in _in_portions([f"uuid_dump {uuid} json" for uuid in uuids], ask):
+        if answer.startswith("{"):
+            event = JsonEvent(answer.encode("utf-8", "surrogateescape"))
+            try:
+                event["Unique-ID"]
+            except (InvalidJSON, KeyError) as problem:
+                log.warning("The switch's answer about a channel cannot be read: %s", problem)
+                continue
+            yield event
+
+
+def _in_portions(commands: list[str], ask: Callable[[list[str]], list[str]]) -> Iterator[str]:
+    for start in range(0, len(commands), ASKED_AT_ONCE):
+        yield from ask(commands[start : start + ASKED_AT_ONCE])
+
+
+def listed_channels(answer: str) -> list[dict[str, str]]:
+    """The rows of `show channels as json`; what is not UTF-8 in a caller's name comes as a mark."""
+    return json.loads(printable(answer), strict=False).get("rows", [])
 
 
 def moved(leg: Leg | None, event: Event, switch: str) -> Leg:
-    """The leg after this event; a leg that is not known yet begins with it."""
+    """The leg after this event; a leg that is not known yet begins with it.
+
+    An event that is older than what is known only fills in what is missing.
+    """
+    told = _told(event, switch)
+    if leg is None:
+        return told
+    newer, older = (told, leg) if told.sequence >= leg.sequence else (leg, told)
+    return replace(
+        newer,
+        user=newer.user or older.user,
+        origin=newer.origin or older.origin,
+        did=_text(event, "variable_patchbay_did") or leg.did or told.did,
+        dialled=newer.dialled or older.dialled,
+        channel=newer.channel or older.channel,
+        created=min(filter(None, (newer.created, older.created)), default=0),
+        answered=newer.answered or older.answered,
+    )
+
+
+def _told(event: Event, switch: str) -> Leg:
+    """What one event tells about its leg."""
     state = STATES.get(event.get("Channel-Call-State", ""), RINGING)
-    answered = int(event.get("Caller-Channel-Answered-Time") or 0) / 1e6
     if event.get("Answer-State") == "answered" and state in {RINGING, EARLY}:
         state = ANSWERED
     return Leg(
-        uuid=event["Unique-ID"],
+        uuid=printable(event["Unique-ID"]),
         switch=switch,
-        direction=event.get("Call-Direction", ""),
+        direction=_text(event, "Call-Direction"),
         state=state,
-        caller=printable(event.get("Caller-Caller-ID-Number", "")),
-        caller_name=printable(event.get("Caller-Caller-ID-Name", "")),
-        destination=printable(event.get("Caller-Destination-Number", "")),
-        user=_user(event.get("Channel-Presence-ID", "")) or (leg.user if leg else ""),
-        other="" if event.name == "CHANNEL_UNBRIDGE" else event.get("Other-Leg-Unique-ID", ""),
-        origin=event.get("variable_originator") or (leg.origin if leg else ""),
-        did=printable(event.get("variable_patchbay_did") or (leg.did if leg else "") or _first_did(event)),
-        dialled=event.get("variable_patchbay_dial") or (leg.dialled if leg else ""),
-        created=int(event.get("Caller-Channel-Created-Time") or 0) / 1e6 or time.time(),
-        answered=answered or (leg.answered if leg else 0),
+        # Not the caller ID: the switch turns that of a leg that it began round when it answers.
+        caller=_text(event, "Caller-ANI") or _text(event, "Caller-Caller-ID-Number"),
+        caller_name=_text(event, "Caller-Caller-ID-Name"),
+        destination=_number(_text(event, "Caller-Destination-Number")),
+        user=_text(event, "Channel-Presence-ID").partition("@")[0],
+        other="" if event.name == "CHANNEL_UNBRIDGE" else _text(event, "Other-Leg-Unique-ID"),
+        origin=_text(event, "variable_originator") or _loopback_twin(event),
+        did=_did(event),
+        dialled="" if event.get("variable_originator") else _text(event, "variable_patchbay_dial"),
+        channel=_text(event, "Channel-Name"),
+        created=_seconds(event, "Caller-Channel-Created-Time") or time.time(),
+        answered=_seconds(event, "Caller-Channel-Answered-Time"),
+        sequence=_sequence(event),
     )
 
 
-def _user(presence_id: str) -> str:
-    return printable(presence_id.partition("@")[0])
+def _text(event: Event, name: str) -> str:
+    return printable(event.get(name, ""), LONGEST)
 
 
-def _first_did(event: Event) -> str:
-    """A call from outside begins in context public; after the transfer its destination is no DID."""
-    if event.name == "CHANNEL_CREATE" and event.get("Caller-Context") == "public":
-        return event.get("Caller-Destination-Number", "")
-    return ""
+def _number(text: str) -> str:
+    """A destination that the switch dialled at a SIP address comes as it was escaped there: “%2B1555…”."""
+    return unquote(text) if text.startswith("%2B") else text
 
 
-def _listed(row: dict[str, str], known: Leg | None, switch: str) -> Leg:
-    state = STATES.get(row.get("callstate", ""), RINGING)
-    call_uuid = row.get("call_uuid", "")
-    leg = Leg(
-        uuid=row["uuid"],
-        switch=switch,
-        direction=row.get("direction", ""),
-        state=state,
-        caller=row.get("cid_num", ""),
-        caller_name=row.get("cid_name", ""),
-        destination=row.get("dest", ""),
-        user=_user(row.get("presence_id", "")),
-        other=call_uuid if call_uuid != row["uuid"] else "",
-        created=float(row.get("created_epoch") or 0),
-    )
-    if known is None:
-        return leg
-    return replace(known, state=state, destination=leg.destination, other=leg.other or known.other)
+def _seconds(event: Event, name: str) -> float:
+    return int(event.get(name) or 0) / 1e6
+
+
+def _sequence(event: Event) -> int:
+    return int(event.get("Event-Sequence") or 0)
+
+
+def _loopback_twin(event: Event) -> str:
+    """The half through which a loopback pair was called is what made the other half."""
+    is_inner_half = event.get("variable_loopback_leg") == "B"
+    return _text(event, "variable_other_loopback_leg_uuid") if is_inner_half else ""
+
+
+def _did(event: Event) -> str:
+    """The number that a caller from outside dialled: after the transfer the destination is an extension.
+
+    A call from outside is an inbound leg that is no directory user's. It begins in the context `public`.
+    """
+    if event.get("Call-Direction") != "inbound" or event.get("Channel-Presence-ID"):
+        return ""
+    told = _text(event, "variable_patchbay_did")
+    if told or event.get("variable_loopback_app"):
+        return told
+    if event.get("Caller-Context") == "public":
+        return _text(event, "Caller-Destination-Number")
+    return _text(event, "variable_sip_req_user") or _text(event, "Caller-RDNIS")
 
 
 def legs_of(switch_name: str) -> list[Leg]:
@@ -238,37 +433,52 @@ def last_update(switch_name: str) -> float:
 
 
 def grouped(legs: Iterable[Leg]) -> list[Call]:
-    """Legs as calls. The originator and the other leg tell which belong together; the call UUID does not."""
-    legs = list(legs)
+    """Legs as calls, oldest first. Who is connected with whom tells what belongs together, and for a leg that
+    rings or talks to nobody, who made it; the call UUID does not."""
     alive = {leg.uuid: leg for leg in legs}
+    parents = {leg.uuid: _parent(leg, alive) for leg in alive.values()}
     members: dict[str, list[Leg]] = defaultdict(list)
-    for leg in legs:
-        members[_root(leg, alive)].append(leg)
-    calls = [Call(sorted(found, key=lambda leg: leg.uuid != root)) for root, found in members.items()]
-    return sorted(calls, key=lambda call: call.since)
+    for leg in alive.values():
+        members[_root(leg.uuid, parents)].append(leg)
+    calls = []
+    for root, found in members.items():
+        calls.append(Call(sorted(found, key=lambda leg: (leg.uuid != root, leg.created, leg.uuid))))
+    return sorted(calls, key=lambda call: (call.since, call.uuid))
 
 
-def _root(leg: Leg, alive: dict[str, Leg]) -> str:
-    for uuid in _towards_the_root(leg, alive):
-        leg = alive[uuid]
-    return leg.uuid
+def _parent(leg: Leg, alive: Mapping[str, Leg]) -> str:
+    """The leg of the same call that was there before this one; empty for a call's first leg."""
+    origin, other = alive.get(leg.origin), alive.get(leg.other)
+    if origin and (leg.rings or _is_free_for(origin, leg, alive)):
+        return origin.uuid
+    if other and other.origin != leg.uuid and _is_free_for(other, leg, alive):
+        is_older = (other.created, other.uuid) < (leg.created, leg.uuid)
+        return other.uuid if is_older else ""
+    return ""
 
 
-def _towards_the_root(leg: Leg, alive: dict[str, Leg]) -> Iterator[str]:
-    seen = {leg.uuid}
-    while True:
-        parent = leg.origin if leg.origin in alive else ""
-        if not parent and leg.other in alive:
-            other = alive[leg.other]
-            older = (other.created, other.uuid) < (leg.created, leg.uuid)
-            parent = other.uuid if older and other.origin != leg.uuid else ""
-        if not parent or parent in seen:
-            return
+def _is_free_for(other: Leg, leg: Leg, alive: Mapping[str, Leg]) -> bool:
+    """Whether the other leg is connected with this one, or with nobody."""
+    return other.other == leg.uuid or other.other not in alive
+
+
+def _root(uuid: str, parents: Mapping[str, str]) -> str:
+    seen = {uuid}
+    while (parent := parents[uuid]) and parent not in seen:
         seen.add(parent)
-        yield parent
-        leg = alive[parent]
+        uuid = parent
+    return uuid
+
+
+class NotKnown(StoreError):
+    """Redis has no projection of a connected switch: it was emptied, and will be filled again."""
 
 
 def active_calls() -> list[Call]:
-    """The calls of every switch, oldest first; raises StoreError."""
-    return [call for name in Switch.objects.values_list("name", flat=True) for call in grouped(legs_of(name))]
+    """The calls of every switch, oldest first; raises StoreError when they are not known."""
+    calls = []
+    for switch in Switch.objects.all():
+        if switch.is_connected and not last_update(switch.name):
+            raise NotKnown(f"The live calls of {switch} are not in Redis.")
+        calls += grouped(legs_of(switch.name))
+    return calls

@@ -1,6 +1,7 @@
 """Click-to-dial: what was asked for, and what became of it."""
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
@@ -13,8 +14,8 @@ class DialQuerySet(models.QuerySet["Dial"]):
     def open(self) -> "DialQuerySet":
         return self.exclude(state__in=[Dial.State.ENDED, Dial.State.FAILED])
 
-    def recent(self) -> "DialQuerySet":
-        return self.filter(created_at__gte=timezone.now() - timezone.timedelta(hours=1))
+    def since(self, age: timedelta) -> "DialQuerySet":
+        return self.filter(created_at__gte=timezone.now() - age)
 
 
 class Dial(models.Model):

@@ -1,7 +1,5 @@
 """What calls do with the switch's events: follow the channels, and the dials among them."""
 
-import orjson
-
 from eslbridge import signals
 from eslbridge.client import Client
 from eslbridge.models import Switch
@@ -9,7 +7,7 @@ from eslbridge.protocol.events import Event
 from eslbridge.store import announce
 
 from .dialling import Follower
-from .live import Projection
+from .live import Projection, listed_channels
 
 _projections: dict[str, Projection] = {}
 _followers: dict[str, Follower] = {}
@@ -17,7 +15,7 @@ _followers: dict[str, Follower] = {}
 
 def connect() -> None:
     signals.link_up.connect(_begin, dispatch_uid="calls stock")
-    signals.compare.connect(_take_stock, dispatch_uid="calls compare")
+    signals.compare.connect(_compare, dispatch_uid="calls compare")
     signals.channel_events.connect(_follow_dials, dispatch_uid="dials follow")
     signals.channel_events.connect(_follow_calls, dispatch_uid="calls follow")
 
@@ -31,26 +29,24 @@ def follower(switch_name: str) -> Follower:
 
 
 def _begin(sender: object, switch: Switch, client: Client, **_: object) -> None:
-    alive = _take_stock(sender, switch, client)
-    follower(switch.name).take_stock(alive, switch.link_since)
+    _take_stock(switch, client, events_were_missed=True)
+    follower(switch.name).take_stock(projection(switch.name).legs, switch.link_since)
 
 
-def _take_stock(sender: object, switch: Switch, client: Client, **_: object) -> set[str]:
-    rows = orjson.loads(client.api("show", "channels as json")).get("rows", [])
-    known = projection(switch.name)
-    known.take_stock(rows, lambda uuids: _existing(client, uuids))
+def _compare(sender: object, switch: Switch, client: Client, **_: object) -> None:
+    _take_stock(switch, client, events_were_missed=False)
+    follower(switch.name).compare(projection(switch.name).legs)
+
+
+def _take_stock(switch: Switch, client: Client, *, events_were_missed: bool) -> None:
+    rows = listed_channels(client.api("show", "channels as json"))
+    projection(switch.name).take_stock(rows, client.api_many, events_were_missed=events_were_missed)
     announce("calls")
-    return set(known.legs)
-
-
-def _existing(client: Client, uuids: list[str]) -> set[str]:
-    answers = client.api_many([f"uuid_exists {uuid}" for uuid in uuids]) if uuids else []
-    return {uuid for uuid, answer in zip(uuids, answers, strict=True) if answer.strip() == "true"}
 
 
 def _follow_calls(sender: object, switch: Switch, events: list[Event], **_: object) -> None:
-    projection(switch.name).follow(events)
-    announce("calls")
+    if projection(switch.name).follow(events):
+        announce("calls")
 
 
 def _follow_dials(sender: object, switch: Switch, events: list[Event], **_: object) -> None:

@@ -1,12 +1,13 @@
 """Commands that a switch's worker carries out over the connection that it holds."""
 
 import logging
+from datetime import timedelta
 
 from celery import shared_task
 from django.utils import timezone
 
 from eslbridge import link
-from eslbridge.protocol.errors import CommandFailed, ESLError
+from eslbridge.protocol.errors import CommandFailed, ConnectionLost, ESLError
 
 from . import dialling, receivers
 from .models import Dial
@@ -20,16 +21,27 @@ READY_TIMEOUT = 3.0
 def originate(dial_id: str) -> None:
     """Send a dial's originate as a background job; what becomes of it is told by events."""
     asked = Dial.objects.get(pk=dial_id)
+    if timezone.now() - asked.created_at > timedelta(seconds=dialling.COMMAND_EXPIRES_SECONDS):
+        dialling.give_up_unsent(Dial.objects.filter(pk=asked.pk))
+        return
+    try:
+        held = link.current()
+        held.wait_until_ready(READY_TIMEOUT)
+        command = str(dialling.command(asked, held.row()))
+    except (link.LinkIsDown, ESLError, ValueError) as problem:
+        dialling.fail(asked, str(problem))
+        return
     queued = Dial.objects.filter(pk=asked.pk, state=Dial.State.QUEUED)
     if not queued.update(state=Dial.State.SENT, sent_at=timezone.now()):
         return
     asked.state = Dial.State.SENT
+    receivers.follower(asked.switch).watch(asked)
     try:
-        held = link.current()
-        held.wait_until_ready(READY_TIMEOUT)
-        receivers.follower(asked.switch).watch(asked)
-        held.client.bgapi("originate", str(dialling.command(asked, held.row())), job_uuid=dial_id)
-    except (link.LinkIsDown, ESLError, ValueError) as problem:
+        held.client.bgapi("originate", command, job_uuid=dial_id)
+    except ConnectionLost as lost:
+        # It may have arrived: after the reconnection the switch tells whether the call exists.
+        log.warning("The connection was lost while the originate %s was sent: %s", dial_id, lost)
+    except (ESLError, ValueError) as problem:
         dialling.fail(asked, str(problem))
 
 

@@ -1,5 +1,6 @@
 """The page of active calls, and the buttons that dial and hang up."""
 
+import re
 import time
 from dataclasses import dataclass
 from uuid import UUID
@@ -20,6 +21,9 @@ from . import dialling, live, tasks
 from .models import Dial
 from .rendering import names_of
 
+# What people paste between digits: spaces, among them the no-break and narrow ones, and tabs.
+_SPACES = re.compile("[ \t\u00a0\u2007\u2009\u202f]")
+
 
 @dataclass(frozen=True)
 class LiveCalls:
@@ -39,7 +43,11 @@ def live_calls() -> LiveCalls:
         return LiveCalls(None, "No switch is known yet: start its worker.", 0)
     try:
         updated = min(live.last_update(switch.name) for switch in switches)
-        return LiveCalls(live.active_calls(), trouble, updated, len(switches))
+        calls = live.active_calls()
+        # Nothing was ever heard of a switch that does not answer: its empty list says nothing.
+        return LiveCalls(calls if calls or updated else None, trouble, updated, len(switches))
+    except live.NotKnown:
+        return LiveCalls(None, "The list of calls is being made again: Redis had lost it.", 0)
     except StoreError:
         return LiveCalls(None, "Redis does not answer, so what is live is not known.", 0)
 
@@ -74,25 +82,41 @@ def rows(request: HttpRequest) -> HttpResponse:
 
 @staff_member_required
 @require_POST
-def hang_up(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """End a call that exists: one's own, or anybody's with the permission."""
+def hang_up(request: HttpRequest, uuid: str) -> HttpResponse:
+    """End a call that exists, or a dial: one's own, or anybody's with the permission."""
     try:
-        call = next(
-            (each for each in live.active_calls() if str(uuid) in {leg.uuid for leg in each.legs}), None
-        )
+        call = next((each for each in live.active_calls() if uuid in {leg.uuid for leg in each.legs}), None)
     except StoreError:
-        return _answer(request, "Redis does not answer, so the call could not be found.", error=True)
-    if call is None:
+        call = None  # one's own dial is known without Redis
+    asked = _open_dial(uuid)
+    if call is None and asked is None:
         return _answer(request, "That call is over already.")
-    own = getattr(request.user, "agent", None)
-    is_own = own is not None and own.extension in {leg.user for leg in call.legs}
-    if not (is_own or request.user.has_perm("calls.hang_up_calls")):
+    if not _may_hang_up(request, call, asked):
         raise PermissionDenied
     try:
-        dialling.send(tasks.hang_up, call.a_leg.switch, call.uuid)
+        if asked:
+            dialling.cancel(asked)
+        else:
+            dialling.send(tasks.hang_up, call.a_leg.switch, call.uuid)
     except dialling.DialRefused as refused:
         return _answer(request, str(refused), error=True)
     return _answer(request, "Hanging up…")
+
+
+def _open_dial(uuid: str) -> Dial | None:
+    try:
+        return Dial.objects.open().filter(pk=UUID(uuid)).first()
+    except ValueError:
+        return None
+
+
+def _may_hang_up(request: HttpRequest, call: live.Call | None, asked: Dial | None) -> bool:
+    if request.user.has_perm("calls.hang_up_calls"):
+        return True
+    if asked and asked.requested_by_id == request.user.pk:
+        return True
+    own = getattr(request.user, "agent", None)
+    return own is not None and call is not None and own.extension in {leg.user for leg in call.legs}
 
 
 @staff_member_required
@@ -100,7 +124,7 @@ def dial(request: HttpRequest) -> HttpResponse:
     """GET asks for confirmation (a target for links); POST rings the phone and then the number."""
     if request.method != "POST":
         return _ask(request, request.GET.get("number", ""))
-    number = "".join(request.POST.get("number", "").split())
+    number = _SPACES.sub("", request.POST.get("number", ""))
     try:
         asked = dialling.dial(_phone_of(request), number, request.user)
     except dialling.DialRefused as refused:
@@ -144,6 +168,8 @@ def _phone_of(request: HttpRequest) -> Agent:
 @require_GET
 def dial_state(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """What has become of a dial, for the toast that follows it."""
+    dialling.give_up_unsent(Dial.objects.filter(pk=uuid))
+    dialling.give_up_unsent(Dial.objects.filter(pk=uuid))
     asked = get_object_or_404(Dial, pk=uuid, requested_by=request.user)
     return render(request, "calls/_dial.html", {"dial": asked})
 
