@@ -110,6 +110,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = reverse_lazy("admin:login")
 
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = ["pbx.formats"]
 USE_TZ = True
 TIME_ZONE = env("TIME_ZONE", default="UTC")
 
