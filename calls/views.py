@@ -1,7 +1,6 @@
 """The page of active calls, and the buttons that dial and hang up."""
 
 import re
-import time
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,9 +16,8 @@ from agents.models import Agent
 from eslbridge.models import Switch
 from eslbridge.store import StoreError
 
-from . import dialling, live, tasks
+from . import dialling, live, rendering, tasks
 from .models import Dial
-from .rendering import names_of
 
 # What people paste between digits: spaces, among them the no-break and narrow ones, and tabs.
 _SPACES = re.compile("[ \t\u00a0\u2007\u2009\u202f]")
@@ -54,11 +52,9 @@ def live_calls() -> LiveCalls:
 
 def _context(request: HttpRequest) -> dict[str, object]:
     known = live_calls()
-    names = names_of(known.calls or [])
     return {
         "live": known,
-        "names": names,
-        "now": time.time(),
+        "rows": rendering.rows(known.calls or []),
         "may_hang_up": request.user.has_perm("calls.hang_up_calls"),
     }
 
