@@ -27,8 +27,9 @@ def answer(channel: Channel) -> None:
         return
     if isinstance(channel.party, Loop) and channel.direction == "inbound":
         outer = channel.party.other
-        outer.set_variable("endpoint_disposition", "ANSWER")
         outer.mark_answered()
+        outer.set_variable("endpoint_disposition", "ANSWER")
     elif channel.sip:
         sip.answered(channel, channel.sip)
     channel.mark_answered()
+    channel.set_variable("endpoint_disposition", "ANSWER")

@@ -397,7 +397,7 @@ def _sofia_xmlstatus(switch: Switch, words: list[str]) -> str:
             if gateway is None:
                 return "Invalid Gateway!\n"
             return tables.XML_HEAD + tables.gateway_xml(gateway, switch, "")
-        inside = "".join(tables.gateway_xml(one, switch, "  ") for one in switch.gateways.values())
+        inside = "".join(tables.gateway_xml(one, switch, "  ") for one in reversed(switch.gateways.values()))
         return f"{tables.XML_HEAD}<gateways>\n{inside}</gateways>\n"
     if words[:1] == ["profile"]:
         if len(words) < 2 or words[1] not in switch.profiles:
@@ -604,6 +604,7 @@ def _uuid_send_dtmf(switch: Switch, arguments: str) -> str:
     channel = _find(switch, words[0])
     if channel is None:
         return "-ERR no such channel\n"
+    channel.set_variable("last_dtmf_duration", "1500")
     return f"+OK {channel.uuid} sent DTMF {words[1]}.\n"
 
 

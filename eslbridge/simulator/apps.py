@@ -42,8 +42,8 @@ async def run_application(channel: Channel, name: str, data: str, app_uuid: str 
     response = await application(channel, expanded)
     if response:
         channel.set_variable("current_application_response", response)
-    after = [*shown, ("Application-Response", response or "_none_"), ("Application-UUID", app_uuid)]
-    channel.fire("CHANNEL_EXECUTE_COMPLETE", after=after)
+    shown.append(("Application-Response", channel.text("current_application_response") or "_none_"))
+    channel.fire("CHANNEL_EXECUTE_COMPLETE", after=[*shown, ("Application-UUID", app_uuid)])
     return response
 
 
@@ -185,9 +185,12 @@ async def _playback(channel: Channel, data: str) -> str | None:
         return "FILE NOT FOUND"
     before = channel.broken_off
     await channel.sleep(min(seconds, 3600 * 24))
-    if channel.broken_off != before:
-        return "PLAYBACK INTERRUPTED"
-    return "FILE PLAYED"
+    played = int(min(seconds, 3600) * 1000)
+    channel.set_variable("playback_last_offset_pos", str(played * 8))
+    channel.set_variable("playback_seconds", str(played // 1000))
+    channel.set_variable("playback_ms", str(played))
+    channel.set_variable("playback_samples", str(played * 8))
+    return "FILE PLAYED" if channel.broken_off == before else "PLAYBACK INTERRUPTED"
 
 
 async def _endless(channel: Channel, data: str) -> None:
@@ -197,14 +200,19 @@ async def _endless(channel: Channel, data: str) -> None:
 
 
 async def _park(channel: Channel, data: str) -> None:
+    if channel.controlled:
+        return
+    channel.controlled = True
     channel.fire("CHANNEL_PARK")
     state, mark = channel.state, channel.broken_off
     while channel.state == state and channel.broken_off == mark:
         await channel.work_queue()
+    channel.controlled = False
     channel.fire("CHANNEL_UNPARK")
 
 
 async def _voicemail(channel: Channel, data: str) -> None:
+    channel.set_variable("sound_prefix", channel.switch.variables.get("sound_prefix", ""))
     await channel.sleep(VOICEMAIL_SECONDS)
 
 

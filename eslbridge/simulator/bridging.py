@@ -7,11 +7,12 @@ import uuid
 
 from . import sip
 from .answering import answer, pre_answer
-from .messages import Message
 from .channel import Channel, State, wait_any
 from .dialling import adopt_user, dial, leg_note
 from .dialplan import Extension, hunt
 from .display import show
+from .messages import Message
+from .races import Race
 
 # Seconds that `bridge` rings when nothing else is said.
 BRIDGE_TIMEOUT = 60.0
@@ -44,6 +45,7 @@ def _note_failure(channel: Channel, cause: str) -> None:
     assert channel.profile is not None
     for leg in channel.last_dialled:
         assert leg.profile is not None
+        _take_over_media(channel, leg)
         channel.push_variable("originate_causes", f"{leg.uuid};{leg.cause}")
         channel.profile.callee_id_name = leg.profile.callee_id_name
         channel.profile.callee_id_number = leg.profile.callee_id_number
@@ -51,6 +53,14 @@ def _note_failure(channel: Channel, cause: str) -> None:
     channel.set_variable("originate_disposition", cause)
     channel.set_variable("DIALSTATUS", DIAL_STATUS.get(cause, cause))
     channel.set_variable("originate_failed_cause", cause)
+
+
+def _take_over_media(channel: Channel, leg: Channel) -> None:
+    """A leg that answered in vain has told its codec all the same."""
+    if leg.text("endpoint_disposition") == "NO CODECS":
+        cause = channel.text("last_bridge_hangup_cause")
+        channel.set_variables({"switch_m_sdp": leg.text("switch_r_sdp"), "last_bridge_hangup_cause": cause})
+        channel.set_variables({"read_codec": channel.codec_name, "read_rate": "8000"})
 
 
 def _goes_on(rule: str, cause: str) -> bool:
@@ -65,7 +75,8 @@ async def bridge(a: Channel, b: Channel) -> None:
     _answer_caller(a, b)
     if a.answered:
         a.set_call_state("ACTIVE")
-    b.profile.originator = a.profile.seen_by_other_leg(with_times=False) if b.originator else None
+    if b.originator and b.answered:
+        b.profile.originator = a.profile.seen_by_other_leg(with_times=False)
     now = a.switch.clock.now()
     a.profile.times.bridged = now
     a.fire("CHANNEL_BRIDGE", [("Bridge-A-Unique-ID", a.uuid), ("Bridge-B-Unique-ID", b.uuid)])
@@ -83,10 +94,8 @@ async def bridge(a: Channel, b: Channel) -> None:
 def _answer_caller(a: Channel, b: Channel) -> None:
     assert a.profile is not None and b.profile is not None
     just_answered = not a.answered and b.answered
-    a.profile.callee_id_name, a.profile.callee_id_number = (
-        b.profile.callee_id_name,
-        b.profile.callee_id_number,
-    )
+    a.profile.callee_id_name = b.profile.callee_id_name
+    a.profile.callee_id_number = b.profile.callee_id_number
     if just_answered:
         if a.sip and b.sip:
             a.set_variable("switch_m_sdp", b.text("switch_r_sdp"))
@@ -102,17 +111,18 @@ def _answer_caller(a: Channel, b: Channel) -> None:
 
 def _note_success(a: Channel, b: Channel, just_answered: bool) -> None:
     a.variables.pop("originate_signal_bond", None)
-    for _ in range(1 if b.uuid in a.noted_legs else 2):
+    # A user is dialled by an originate within the originate; both leave a note.
+    notes = 2 if b.dialled_user is not None else 1
+    for _ in range(notes - (b.uuid in a.noted_legs)):
         a.push_variable("originated_legs", leg_note(b))
     a.last_dialled = []
     if just_answered:
-        a.set_variable("endpoint_disposition", "ANSWER")
-        if a.sip:
+        if a.sip and not a.switch.races.is_late(Race.ACKNOWLEDGEMENT):
             sip.acknowledged(a)
     elif a.sip and b.sip:
         sip.media_passed_on(a, b)
-    a.push_variable("originate_causes", f"{b.uuid};NONE")
-    a.push_variable("originate_causes", f"{b.uuid};NONE")
+    for _ in range(notes):
+        a.push_variable("originate_causes", f"{b.uuid};NONE")
     a.set_variables({"originate_disposition": "SUCCESS", "DIALSTATUS": "SUCCESS", "signal_bond": b.uuid})
 
 
@@ -132,7 +142,12 @@ async def _unbridge(a: Channel, b: Channel, moved: bool) -> None:
         leg.variables.pop("bridge_to", None)
         if taken:
             leg.variables.pop("signal_bond", None)
-    b.reports_late = not a.up and a.switch.next_teardown_is_late()
+    # Who was first has the start; only when the first leg ends the call do two threads race.
+    races = a.switch.races
+    b.reports_late = b.up and (moved or races.is_late(Race.TEARDOWN))
+    b.cleaned_late = races.is_late(Race.CLEANING)
+    if not a.up and b.reports_late and races.is_late(Race.REPORT):
+        a.reports_after = b
     if not taken:
         b.hangup(a.cause if not a.up else "NORMAL_CLEARING")
         await (b.reporting if b.reports_late else b.reported).wait()
@@ -140,7 +155,7 @@ async def _unbridge(a: Channel, b: Channel, moved: bool) -> None:
             a.set_variable("sip_hangup_disposition", a.disposition)
         a.set_variable("bridge_hangup_cause", b.cause)
     b.call_uuid = b.uuid
-    if not taken and not moved:
+    if not taken and not a.up:
         b.set_variable("bridge_hangup_cause", b.cause)
     if not taken:
         b.set_variable("call_uuid", b.uuid)
@@ -252,8 +267,12 @@ async def eavesdrop(channel: Channel, target: str) -> None:
     if other is None or not other.up or other.profile is None:
         return
     if channel.sip:
-        channel.set_variables({name: channel.text(name) for name in ("read_codec", "read_rate")})
+        channel.read_codec = "L16"
+        channel.set_variables({"read_codec": "L16", "read_rate": channel.text("read_rate")})
         show(channel, other.profile.caller_id_name, other.profile.caller_id_number)
     state, mark = channel.state, channel.broken_off
     while channel.up and other.up and channel.state == state and channel.broken_off == mark:
         await wait_any([channel, other])
+    channel.read_codec = ""
+    if channel.sip:
+        channel.set_variables({"read_codec": channel.codec_name, "read_rate": channel.text("read_rate")})

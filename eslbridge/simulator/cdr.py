@@ -63,6 +63,8 @@ def set_report_variables(channel: Channel) -> None:
     channel.set_variables(sip.closing_disposition(channel))
     if channel.sip and channel.has_media:
         channel.set_variables(_media_statistics())
+    if not channel.sip:
+        channel.set_variable("is_loopback", "1")
 
 
 def _hold_events(channel: Channel) -> str:

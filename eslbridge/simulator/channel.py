@@ -60,13 +60,14 @@ SOURCES = {
     "CHANNEL_UNPARK": ("switch_ivr.c", "switch_ivr_park", "1213"),
     "CHANNEL_HOLD": ("switch_ivr.c", "switch_ivr_hold", "1558"),
     "CHANNEL_UNHOLD": ("switch_ivr.c", "switch_ivr_unhold", "1638"),
-    "CHANNEL_UUID": ("switch_core_session.c", "switch_core_session_set_uuid", "2516"),
+    "CHANNEL_UUID": ("switch_core_session.c", "switch_core_session_set_uuid", "2056"),
     "CHANNEL_DATA": ("mod_commands.c", "uuid_dump_function", "6495"),
     "RECORD_START": ("switch_ivr_async.c", "record_callback", "1359"),
     "RECORD_STOP": ("switch_ivr_async.c", "record_callback", "1599"),
     "DTMF": ("switch_channel.c", "switch_channel_dequeue_dtmf", "755"),
 }
 
+BIT_RATES = {"PCMU": "64000", "L16": "128000"}
 # State changes are frequent and carry no variables.
 WITHOUT_VARIABLES = frozenset({"CHANNEL_STATE", "CHANNEL_CALLSTATE"})
 
@@ -216,6 +217,7 @@ class Channel(Caller):
         self.early = False
         self.answered = False
         self.has_media = False
+        self.read_codec = ""
         self.held = False
         self.partner: Channel | None = None
         self.extension: Extension | None = None
@@ -232,6 +234,8 @@ class Channel(Caller):
         self.outer_variables: dict[str, str] = {}
         self.hung_up_here = False
         self.reports_late = False
+        self.reports_after: Channel | None = None
+        self.cleaned_late = True
         self.noted_legs: list[str] = []
         self.last_dialled: list[Channel] = []
         self.preset: Extension | None = None
@@ -243,7 +247,8 @@ class Channel(Caller):
         self.reported = asyncio.Event()
         self.destroyed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self.sockets: list[Any] = []
+        self.controllers: list[Any] = []
+        self.controlled = False
         self.timers: list[asyncio.TimerHandle] = []
         self.disposition = ""
         self.final_phrase = ""
@@ -354,19 +359,15 @@ class Channel(Caller):
         if self.cause:
             headers.append(("Hangup-Cause", self.cause))
         if self.has_media:
-            for side in ("Read", "Write"):
-                headers.append((f"Channel-{side}-Codec-Name", self.codec_name))
+            for side, codec in (("Read", self.read_codec or self.codec_name), ("Write", self.codec_name)):
+                headers.append((f"Channel-{side}-Codec-Name", codec))
                 headers.append((f"Channel-{side}-Codec-Rate", "8000"))
-                headers.append((f"Channel-{side}-Codec-Bit-Rate", self.codec_bit_rate))
+                headers.append((f"Channel-{side}-Codec-Bit-Rate", BIT_RATES[codec]))
         return headers
 
     @property
     def codec_name(self) -> str:
         return "PCMU" if self.sip else "L16"
-
-    @property
-    def codec_bit_rate(self) -> str:
-        return "64000" if self.sip else "128000"
 
     def headers(self, with_variables: bool = True) -> list[Header]:
         """Everything that an event about this channel says of it, in the switch's order."""
@@ -490,9 +491,9 @@ class Channel(Caller):
             return
         self.early = True
         self.has_media = True
-        times = self.profile.times
-        times.progress_media = self.switch.clock.now()
-        times.progress = times.progress or times.progress_media
+        self.profile.times.progress_media = self.switch.clock.now()
+        if self.originator:
+            self.originator.times.progress_media = self.profile.times.progress_media
         self.fire("CHANNEL_PROGRESS_MEDIA")
         self.set_call_state("EARLY")
         self.wake()

@@ -9,6 +9,7 @@ from textwrap import dedent
 VARS = """\
 <include>
   <X-PRE-PROCESS cmd="set" data="default_password={default_password}"/>
+  <X-PRE-PROCESS cmd="set" data="sound_prefix=$${{sounds_dir}}/en/us/callie"/>
   <X-PRE-PROCESS cmd="set" data="domain={domain}"/>
   <X-PRE-PROCESS cmd="set" data="domain_name=$${{domain}}"/>
   <X-PRE-PROCESS cmd="set" data="hold_music=local_stream://moh"/>

@@ -24,6 +24,7 @@ from .faults import Faults
 from .gateways import Gateway, Gateways
 from .messages import Message
 from .phones import Outside, Phone, Registrar, say_bye, secret_of
+from .races import Races
 from .version import FULL_VERSION
 
 T = TypeVar("T")
@@ -48,8 +49,7 @@ class Options:
     # As in the switch: events that wait for one listener, and how many may be lost before it is cut off.
     event_queue_length: int = 100_000
     lost_events_allowed: int = 500
-    # None: now one way, now the other (see Switch.next_teardown_is_late).
-    late_teardown: bool | None = None
+    late: frozenset[str] | None = None
 
 
 class Nobody:
@@ -102,7 +102,7 @@ class Switch:
         self.sequence = 0
         self.session_count = 0
         self.peak_sessions = 0
-        self.teardowns = 0
+        self.races = Races(options.late)
         self.recent: deque[float] = deque(maxlen=MEMORY)
         self.peak_per_second = 0
         self.shutting_down = False
@@ -152,6 +152,7 @@ class Switch:
 
     async def start(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(self._note_failure)
         await self.reload(first=True)
         self.spawn(self._heartbeat())
         self.spawn(self._housekeeping())
@@ -206,6 +207,9 @@ class Switch:
     def note_error(self, error: BaseException) -> None:
         """An error of the simulator itself; tests look at these."""
         self.errors.append(error)
+
+    def _note_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.note_error(context.get("exception") or RuntimeError(context.get("message", "")))
 
     def log(self, level: str, text: str, channel: Channel | None = None) -> None:
         self.logged.append(f"{level} {text}")
@@ -388,16 +392,6 @@ class Switch:
 
     async def run_message(self, channel: Channel, message: Message) -> None:
         await run_message(channel, message)
-
-    def next_teardown_is_late(self) -> bool:
-        """Whether the second leg of the next bridge reports after the first took the bridge apart.
-
-        On the switch two threads race; which one wins changes from call to call, and so does it here.
-        """
-        self.teardowns += 1
-        return (
-            self.options.late_teardown if self.options.late_teardown is not None else self.teardowns % 2 == 0
-        )
 
     def forget(self, channel: Channel) -> None:
         self.channels.pop(channel.uuid, None)

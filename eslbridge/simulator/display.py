@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import sip
 from .channel import Channel
 from .events import Header
 
@@ -32,6 +33,8 @@ def update_display(channel: Channel, partner: Channel) -> None:
         name, number = channel.profile.caller_id_name, channel.profile.caller_id_number
     else:
         name, number = partner.profile.callee_id_name, partner.profile.callee_id_number
+    if channel.direction == "inbound" and channel.answered and "sip_to_tag" not in channel.variables:
+        sip.acknowledged(channel)
     show(channel, name, number, partner.uuid)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -89,9 +90,22 @@ class Gateways:
             return
         network: list[Header] = [("Register-Network-IP", "127.0.0.1"), ("Register-Network-Port", "5060")]
         self._set_state(gateway, "REGISTER", "DOWN", [*network, ("Phrase", "OK"), ("Status", "200")])
+        if gateway.proxy.split(":")[0] in (self.switch.domain, "127.0.0.1"):
+            self._tell_waiting_messages(gateway)
         await asyncio.sleep(TICK)
         if not gateway.deleted:
             self._set_state(gateway, "REGED", "UP", network)
+
+    def _tell_waiting_messages(self, gateway: Gateway) -> None:
+        """A gateway that registers with the switch itself is a phone to it, and asks for its voicemail."""
+        headers: list[Header] = [
+            ("MWI-Messages-Waiting", "no"),
+            ("MWI-Message-Account", f"sip:{gateway.param('username')}@{self.switch.domain}"),
+            ("Sofia-Profile", "internal"),
+            ("Call-ID", str(uuid.uuid4())),
+        ]
+        source = ("mod_voicemail.c", "actual_message_query_handler", "4026")
+        self.switch.simple_event("MESSAGE_WAITING", source, headers)
 
     def _set_state(self, gateway: Gateway, state: str, status: str, more: list[Header]) -> None:
         gateway.state, gateway.status = state, status

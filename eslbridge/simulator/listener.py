@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .faults import Faults
 
 GOODBYE = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
+# How long a client may take to log in.
+AUTH_SECONDS = 25.0
 # Larger commands are cut off, as in the switch.
 MAX_COMMAND = 10 * 1024 * 1024
 FORMATS = ("plain", "json", "xml")
@@ -152,6 +154,11 @@ class Listener(asyncio.Protocol):
             transport.close()
         else:
             self.write(b"Content-Type: auth/request\n\n")
+            asyncio.get_running_loop().call_later(AUTH_SECONDS, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        if not self.authenticated and self.running:
+            self.hang_up_politely()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.running = False
@@ -204,6 +211,7 @@ class Listener(asyncio.Protocol):
                 self.switch.received.append((time.monotonic(), shown))
                 await self.faults.before_reply()
                 await self._handle(command)
+                self.notice_hangup()
                 self._flush_now()
         finally:
             self._busy = False
@@ -329,6 +337,26 @@ class Listener(asyncio.Protocol):
         self.running = False
         self._flush_now()
         self._disconnect()
+
+    def notice_hangup(self) -> None:
+        """When the controlled call is over: goodbye, or the promise to linger."""
+        if self.channel is None or self.channel.up or self.lingering or not self.running:
+            return
+        if self.linger is None:
+            self.hang_up_politely()
+            return
+        self.lingering = True
+        headers: list[Header] = [
+            ("Content-Type", "text/disconnect-notice"),
+            ("Controlled-Session-UUID", self.channel.uuid),
+            ("Content-Disposition", "linger"),
+            ("Channel-Name", self.channel.name),
+            ("Linger-Time", str(self.linger)),
+            ("Content-Length", "0"),
+        ]
+        self.write_frame(headers)
+        if self.linger >= 0:
+            asyncio.get_running_loop().call_later(self.linger, self.hang_up_politely)
 
     def say_goodbye(self, text: str) -> None:
         """Ends the connection with a text of the switch's own."""
@@ -510,15 +538,11 @@ class Listener(asyncio.Protocol):
         if channel is None or not (channel.up or own):
             return f"-ERR invalid session id [{target}]"
         message = Message(command.headers, command.body)
-        channel.post(message)
         if own is not None and not self.asynchronous and command.headers.get("async") != "true":
-            await self._until(message)
+            await self.switch.run_message(channel, message)
+        else:
+            channel.post(message)
         return "+OK"
-
-    async def _until(self, message: Message) -> None:
-        assert self.channel is not None
-        while not message.done.is_set() and self.channel.up:
-            await self.channel.wait(0.05)
 
     # Commands that need full control
 

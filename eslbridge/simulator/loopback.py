@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from .channel import Channel, Profile, Times
 from .dialplan import Extension
-from .endpoints import Endpoint
+from .endpoints import Endpoint, exported
+from .sip import short_codec
 
 if TYPE_CHECKING:
     from .dialling import Dialling
@@ -40,11 +41,10 @@ class Loop:
 def create(dialling: Dialling, endpoint: Endpoint, profile: Profile) -> Channel:
     """Makes both ends, registers and starts the outer one, and returns it."""
     switch, caller = dialling.switch, dialling.caller
-    number, context, plan = (endpoint.target.split("/") + ["default", "xml"])[:3]
-    if "/" not in endpoint.target:
-        context, plan = "default", "xml"
+    number, _, rest = endpoint.target.partition("/")
+    context, _, plan = rest.partition("/")
     application = number.removeprefix("app=") if number.startswith("app=") else ""
-    short = application.partition(":")[0] or number
+    short, _, argument = application.partition(":") if application else (number, "", "")
     given = {**dialling.variables, **endpoint.variables}
     outer = Channel(switch, f"loopback/{short}-a", "outbound")
     inner = Channel(switch, f"loopback/{short}-b", "inbound")
@@ -52,10 +52,13 @@ def create(dialling: Dialling, endpoint: Endpoint, profile: Profile) -> Channel:
     outer.uuid = outer.call_uuid = dialling.wanted_uuid(given) or made_as
     outer.party, inner.party = Loop(inner, application), Loop(outer, "")
     profile.uuid, profile.channel_name = outer.uuid, outer.name
-    profile.source, profile.context, profile.dialplan = "mod_loopback", context, plan
-    profile.destination_number = short
-    if caller is None:
-        profile.callee_id_number = endpoint.target.rpartition("/")[2]
+    profile.source, profile.destination_number = "mod_loopback", short
+    if application:
+        profile.callee_id_number = argument
+    else:
+        profile.context, profile.dialplan = context or "default", plan or "xml"
+        if caller is None:
+            profile.callee_id_number = endpoint.target.rpartition("/")[2]
     outer.profile = profile
     outer.outer_variables = dialling.variables
     if caller is not None and caller.profile is not None:
@@ -63,11 +66,11 @@ def create(dialling: Dialling, endpoint: Endpoint, profile: Profile) -> Channel:
         outer.call_uuid = caller.call_uuid
     inner.profile = _inner_profile(profile, inner)
     outer.has_media = inner.has_media = True
-    _set_variables(dialling, outer, inner, given)
+    special = {"loopback_app": short, "loopback_app_arg": argument} if application else {}
+    _set_variables(dialling, outer, inner, {**given, **special})
     if outer.uuid != made_as:
         outer.fire_uuid_change(made_as)
-    outer.set_variables(given)
-    _set_late_variables(dialling, outer, inner)
+    _set_late_variables(dialling, outer, inner, given, special)
     switch.register_channel(outer)
     outer.start()
     return outer
@@ -89,14 +92,29 @@ def _set_variables(dialling: Dialling, outer: Channel, inner: Channel, given: di
     outer.set_variables({"session_id": str(outer.session_id), **_CODEC, "channel_name": outer.name})
     outer.set_variables({"uuid": outer.uuid, "call_uuid": outer.call_uuid})
     inner.set_variables({"direction": "inbound", "uuid": inner.uuid, "call_uuid": inner.uuid})
-    inner.set_variables({"session_id": str(inner.session_id), "channel_name": inner.name, **_CODEC, **given})
-    inner.set_variables({"other_loopback_leg_uuid": outer.uuid, "loopback_leg": "B"})
-
-
-def _set_late_variables(dialling: Dialling, outer: Channel, inner: Channel) -> None:
+    inner.set_variables({"session_id": str(inner.session_id), "channel_name": inner.name, **_CODEC})
     caller = dialling.caller
     if caller is not None:
+        inner.set_variables(exported(caller))
+    inner.set_variables({**given, "other_loopback_leg_uuid": outer.uuid})
+    if caller is not None:
+        inner.set_variable("other_loopback_from_uuid", caller.uuid)
+    inner.set_variable("loopback_leg", "B")
+
+
+def _set_late_variables(
+    dialling: Dialling, outer: Channel, inner: Channel, given: dict[str, str], special: dict[str, str]
+) -> None:
+    caller = dialling.caller
+    if caller is not None:
+        outer.set_variables({"loopback_from_uuid": caller.uuid, **special})
+        forwards = caller.text("max_forwards")
+        outer.set_variable("max_forwards", str(int(forwards) - 1) if forwards else "70")
+        outer.set_variable("originator_codec", short_codec(caller))
         outer.set_variables({"originator": caller.uuid, "signal_bond": caller.uuid})
+        outer.set_variable("call_uuid", outer.call_uuid)
+        outer.set_variables(exported(caller))
+    outer.set_variables(given)
     outer.set_variable("originate_early_media", "false" if dialling.ignore_early_media else "true")
     if caller is not None:
         outer.set_variable("originating_leg_uuid", caller.uuid)

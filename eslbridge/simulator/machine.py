@@ -10,6 +10,7 @@ from .apps import run_application
 from .channel import Channel, State
 from .dialplan import Extension, hunt
 from .display import flip_caller_id, update_display
+from .races import Race
 
 # Seconds: the thread of a session is cleaned up by a later tick than the one that ended it.
 CLEANING_DELAY = 0.01
@@ -118,8 +119,11 @@ async def _exchange(channel: Channel) -> None:
     channel.enter(State.EXCHANGE_MEDIA)
     partner = channel.partner
     if partner is not None:
-        update_display(channel, partner)
-        update_display(partner, channel)
+        legs = [(channel, partner), (partner, channel)]
+        if channel.switch.races.is_late(Race.DISPLAY):
+            legs.reverse()
+        for leg, other in legs:
+            update_display(leg, other)
     while channel.state == State.EXCHANGE_MEDIA:
         await channel.work_queue()
 
@@ -155,20 +159,20 @@ async def _end(channel: Channel) -> None:
     channel.state = State.REPORTING
     channel.enter(State.REPORTING)
     channel.reporting.set()
-    if channel.reports_late:
-        await asyncio.sleep(CLEANING_DELAY)
-    _report(channel)
-    channel.reported.set()
-    channel.wake()
-    await asyncio.sleep(CLEANING_DELAY if channel.originator is not None else 0)
-    channel.state = State.DESTROY
-    channel.fire("CHANNEL_DESTROY")
-    channel.enter(State.DESTROY)
-
-
-def _report(channel: Channel) -> None:
     if channel.disposition and "sip_hangup_disposition" not in channel.variables:
         channel.set_variable("sip_hangup_disposition", channel.disposition)
     cdr.set_report_variables(channel)
+    if channel.reports_late:
+        await asyncio.sleep(CLEANING_DELAY)
+    if channel.reports_after is not None:
+        await channel.reports_after.destroyed.wait()
     channel.fire("CHANNEL_HANGUP_COMPLETE", [("Hangup-Cause", channel.cause)])
     cdr.write(channel)
+    channel.reported.set()
+    channel.wake()
+    await asyncio.sleep(CLEANING_DELAY if channel.originator is not None and channel.cleaned_late else 0)
+    for controller in channel.controllers:
+        await controller.closed.wait()
+    channel.state = State.DESTROY
+    channel.fire("CHANNEL_DESTROY")
+    channel.enter(State.DESTROY)

@@ -219,8 +219,10 @@ def accept(channel: Channel) -> None:
     """200 with an offer of PCMU; a leg that was offered something else ends."""
     if not channel.up or channel.answered:
         return
-    offered = channel.text("originator_codec")
-    if offered.startswith("L16"):
+    if channel.text("originator_codec").startswith("L16"):
+        sip.no_common_codec(channel, channel.sip)
+        channel.disposition = "send_bye"
+        channel.hung_up_here = True
         channel.hangup("INCOMPATIBLE_DESTINATION")
         return
     sip.peer_answered(channel, channel.sip)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +23,7 @@ class Simulator:
 
     ``conf_dir`` is read as the switch reads it (see ``conf.write_vanilla``). ``esl_port`` 0 takes a free port, which
     the attribute ``esl_port`` then tells and which a restart keeps. ``cdr_dir`` gets one mod_json_cdr file a leg.
+    ``late`` fixes races (see ``races.Races``), which otherwise alternate.
     ``answer_after`` is how many seconds a phone rings, ``register_delay`` how long a phone takes to register.
     """
 
@@ -37,6 +39,7 @@ class Simulator:
         answer_after: float = 0.3,
         register_delay: float = 0.05,
         event_queue_length: int = 100_000,
+        late: Iterable[str] | None = None,
     ):
         self.esl_port = esl_port
         self.host = host
@@ -54,6 +57,7 @@ class Simulator:
             answer_after,
             register_delay,
             event_queue_length,
+            late=None if late is None else frozenset(late),
         )
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -343,6 +343,15 @@ def peer_answered(channel: Channel, leg: SipLeg) -> None:
     media(channel, leg)
 
 
+def no_common_codec(channel: Channel, leg: SipLeg) -> None:
+    """A 200 without a codec that was offered: the switch takes the leg down again."""
+    channel.set_variables({"switch_r_sdp": phone_sdp(leg.remote_media_port), "ep_codec_string": PHONE_CODEC})
+    channel.set_variable("rtp_use_codec_string", channel.text("rtp_use_codec_string"))
+    channel.set_variables({"remote_video_media_flow": "inactive", "remote_text_media_flow": "inactive"})
+    channel.set_variables({"remote_audio_media_flow": "sendrecv", "dtmf_type": "rfc2833"})
+    channel.set_variable("endpoint_disposition", "NO CODECS")
+
+
 def bye_received(channel: Channel) -> None:
     """A BYE ends the channel: known before the hang-up event goes out."""
     channel.set_variables(

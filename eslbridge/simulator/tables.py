@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from .channel import Channel
+from .channel import BIT_RATES, Channel
 
 if TYPE_CHECKING:
     from .core import Switch
@@ -78,11 +78,9 @@ def _channel_row(switch: Switch, channel: Channel) -> Row:
     assert profile is not None
     first = channel.profiles[-1][0] if channel.profiles else profile
     flipped = bool(channel.text("channel_cid_flipped"))
-    media = (
-        {"codec": channel.codec_name, "rate": "8000", "bit_rate": channel.codec_bit_rate}
-        if channel.has_media
-        else {}
-    )
+    read = (channel.read_codec or channel.codec_name) if channel.has_media else ""
+    write = channel.codec_name if channel.has_media else ""
+    rate = "8000" if channel.has_media else ""
     return {
         "uuid": channel.uuid,
         "direction": channel.direction,
@@ -98,12 +96,12 @@ def _channel_row(switch: Switch, channel: Channel) -> Row:
         "application_data": channel.application_data,
         "dialplan": profile.dialplan,
         "context": profile.context,
-        "read_codec": media.get("codec", ""),
-        "read_rate": media.get("rate", ""),
-        "read_bit_rate": media.get("bit_rate", ""),
-        "write_codec": media.get("codec", ""),
-        "write_rate": media.get("rate", ""),
-        "write_bit_rate": media.get("bit_rate", ""),
+        "read_codec": read,
+        "read_rate": rate,
+        "read_bit_rate": BIT_RATES.get(read, ""),
+        "write_codec": write,
+        "write_rate": rate,
+        "write_bit_rate": BIT_RATES.get(write, ""),
         "secure": "",
         "hostname": switch.hostname,
         "presence_id": channel.presence_id,
@@ -236,11 +234,11 @@ def sofia_text(switch: Switch) -> str:
     address = "127.0.0.1"
     lines.append(f"{switch.domain:>25}\t{'alias':>7}\t{'internal':>42}\tALIASED\n")
     lines.append(f"{'external':>25}\t{'profile':>7}\t{f'sip:mod_sofia@{address}:5080':>42}\tRUNNING (0)\n")
-    for name, gateway in switch.gateways.items():
+    for name, gateway in reversed(switch.gateways.items()):
         data = f"sip:{gateway.param('username')}@{gateway.proxy}"
         lines.append(f"{f'external::{name}':>25}\t{'gateway':>7}\t{data:>42}\t{gateway.state}\n")
     lines.append(f"{'internal':>25}\t{'profile':>7}\t{f'sip:mod_sofia@{address}:5060':>42}\tRUNNING (0)\n")
-    return "\n" + "".join(lines) + RULE + "2 profiles 1 alias\n"
+    return "".join(lines) + RULE + "2 profiles 1 alias\n"
 
 
 def registrations_text(switch: Switch) -> str:

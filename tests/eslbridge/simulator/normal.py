@@ -39,7 +39,7 @@ PATTERNS = (
     (re.compile(r"127\.0\.0\.1:(?!50[68]0\b|5999\b|80\d\d\b)\d+"), "127.0.0.1:<port>"),
     (re.compile(r"m=audio \d+"), "m=audio <port>"),
     (re.compile(r"o=FreeSWITCH \d+ \d+"), "o=FreeSWITCH <n> <n>"),
-    (re.compile(r"\S*/recordings/"), "<recordings>/"),
+    (re.compile(r"/\S*/(recordings|sounds)/"), r"<\1>/"),
 )
 # Bodies of api answers: what counts, measures or names the machine.
 BODY_PATTERNS = (

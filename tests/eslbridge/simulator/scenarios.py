@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eslbridge.simulator import Simulator
@@ -62,6 +62,7 @@ class Scenario:
     behaviours: dict[str, str] = field(default_factory=dict)
     trigger: str = ""
     answer_after: float = 0.05
+    late: tuple[str, ...] = ("cleaning",)
 
 
 def _write(name: str, text: str) -> Action:
@@ -120,10 +121,13 @@ REGISTRATIONS = Scenario(
 EXTENSION_TO_EXTENSION = Scenario(actions={-1: [_call("1000", "1001"), _bridged, _bye("1000")]})
 SCENARIOS: dict[str, Scenario] = {
     "api_queries": Scenario(),
-    "call_extension_to_extension_json": EXTENSION_TO_EXTENSION,
+    "blind_transfer_and_record": Scenario(late=("teardown", "cleaning", "display")),
+    "call_extension_to_extension_json": replace(EXTENSION_TO_EXTENSION, late=("acknowledgement", "cleaning")),
     "call_extension_to_extension_plain": EXTENSION_TO_EXTENSION,
-    "call_extension_to_extension_xml": EXTENSION_TO_EXTENSION,
-    "eavesdrop": Scenario(behaviours={"1003": "answer"}, actions={4: [lambda sim: sim.heartbeat()]}),
+    "call_extension_to_extension_xml": replace(EXTENSION_TO_EXTENSION, late=()),
+    "eavesdrop": Scenario(
+        late=("teardown", "report"), behaviours={"1003": "answer"}, actions={4: [lambda sim: sim.heartbeat()]}
+    ),
     "gateway_lifecycle": Scenario(
         before=_unreachable,
         actions={
@@ -134,10 +138,11 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "heartbeat": Scenario(actions={-1: [lambda sim: sim.heartbeat()]}),
     "inbound_did_from_trunk": Scenario(
+        late=("acknowledgement", "teardown", "report"),
         actions={
             2: [lambda sim: sim.call_from_outside("+19495431333", "+15557654321"), _bridged],
             -1: [lambda sim: sim.outside.hangup()],
-        }
+        },
     ),
     "inbound_did_unknown": Scenario(
         actions={-1: [lambda sim: sim.call_from_outside("+19990000000", "+15557654321")]}
@@ -145,7 +150,7 @@ SCENARIOS: dict[str, Scenario] = {
     "outbound_async_full": Scenario(trigger="aaaaaaaa-0000-4000-8000-000000000009 async full"),
     "outbound_json_caller_hangs_up": Scenario(trigger="aaaaaaaa-0000-4000-8000-000000000011 async full"),
     "outbound_not_full": Scenario(trigger="aaaaaaaa-0000-4000-8000-000000000012 async"),
-    "outbound_sync_full": Scenario(trigger="aaaaaaaa-0000-4000-8000-000000000010 full"),
+    "outbound_sync_full": Scenario(trigger="aaaaaaaa-0000-4000-8000-000000000010 sync full"),
     "registration_events_json": REGISTRATIONS,
     "registration_events_plain": REGISTRATIONS,
     "registration_events_xml": REGISTRATIONS,
@@ -165,12 +170,16 @@ def prepare(conf_dir: Path) -> None:
 
 def start(conf_dir: Path, scenario: Scenario) -> Simulator:
     prepare(conf_dir)
-    simulator = Simulator(conf_dir, answer_after=scenario.answer_after, register_delay=0.0)
+    simulator = Simulator(
+        conf_dir, answer_after=scenario.answer_after, register_delay=0.0, late=scenario.late
+    )
     simulator.start()
     eventually(lambda: len(simulator.phones) == 20 and all(p.registered for p in simulator.phones.values()))
     for user in OFFLINE:
         simulator.phones[user].behaviour = "offline"
     eventually(lambda: not any(simulator.phones[user].registered for user in OFFLINE))
+    registered = set(simulator.phones) - set(OFFLINE)
+    eventually(lambda: {one.user for one in simulator.switch.registrar.core_list.values()} == registered)
     for user, behaviour in {"1002": "busy", "1003": "no_answer", **scenario.behaviours}.items():
         simulator.phones[user].behaviour = behaviour
     if scenario.before:
