@@ -7,6 +7,7 @@ its own ("dials", "changes", …) goes out as its name, and the page asks for it
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -15,12 +16,13 @@ import redis.asyncio
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
+from redis.asyncio.client import PubSub
 
 from eslbridge.store import NEWS, StoreError
 
 log = logging.getLogger(__name__)
 
-# News that come closer together than this make one change: ten a second is as much as an eye can follow.
+# News that follow what was sent sooner than this are gathered: twenty changes a second are all an eye sees.
 GATHER_SECONDS = 0.05
 # A comment now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
 KEEP_ALIVE_SECONDS = 15
@@ -65,6 +67,7 @@ class Hub:
         self.topics = {topic: Rows(render) for topic, render in renderers.items()}
         self.browsers: set[asyncio.Queue[bytes]] = set()
         self._task: asyncio.Task[None] | None = None
+        self._told_at = 0.0
 
     async def watch(self) -> AsyncIterator[bytes]:
         """Frames for one browser, for ever; the first tells it to fetch the present."""
@@ -110,13 +113,13 @@ class Hub:
                 while self.browsers:
                     if message := await subscription.get_message(timeout=KEEP_ALIVE_SECONDS):
                         await self._tell(await self._gather(subscription, message))
+                        self._told_at = time.monotonic()
         finally:
             await client.aclose()
 
-    @staticmethod
-    async def _gather(subscription: redis.asyncio.client.PubSub, message: dict[str, bytes]) -> set[str]:
+    async def _gather(self, subscription: PubSub, message: dict[str, bytes]) -> set[str]:
         topics = {message["data"].decode()}
-        await asyncio.sleep(GATHER_SECONDS)
+        await asyncio.sleep(max(0.0, self._told_at + GATHER_SECONDS - time.monotonic()))
         while more := await subscription.get_message(timeout=0):
             topics.add(more["data"].decode())
         return topics

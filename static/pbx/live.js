@@ -11,8 +11,7 @@
     source = new EventSource("/live/");
     source.addEventListener("hello", () => {
       clearInterval(polling);
-      polling = null;
-      tell("resync"); // a page that was away gets the present
+      polling = null; // and the server sends “resync”: a page that was away gets the present
     });
     for (const topic of ["calls", "agents"]) {
       source.addEventListener(topic, (event) => apply(topic, JSON.parse(event.data)));
@@ -24,32 +23,51 @@
     };
   };
 
-  /* Rows that changed, rendered by the server: replace what is on this page, add where rows may be added. */
+  /* Rows that changed, rendered by the server: replace what is on this page, add where rows may be added.
+     Only these rows are touched: a page may show a thousand. */
   const apply = (topic, news) => {
     const places = document.querySelectorAll(`[data-live="${topic}"]`);
+    const wanted = wishes();
     for (const [id, html] of Object.entries(news.changed)) {
-      const fresh = document.createElement("template");
-      fresh.innerHTML = html.trim();
-      const shown = document.querySelectorAll(`#${CSS.escape(id)}`);
-      for (const old of shown) old.replaceWith(fresh.content.firstElementChild.cloneNode(true));
-      if (!shown.length) for (const place of places) place.append(fresh.content.firstElementChild.cloneNode(true));
-      for (const now of document.querySelectorAll(`#${CSS.escape(id)}`)) htmx.process(now);
+      const parsed = document.createElement("template");
+      parsed.innerHTML = html.trim();
+      const put = (insert) => {
+        const row = parsed.content.firstElementChild.cloneNode(true);
+        show(row, wanted);
+        insert(row);
+        htmx.process(row);
+        tick(row);
+      };
+      const shown = document.querySelectorAll(`[id="${CSS.escape(id)}"]`);
+      for (const old of shown) put((row) => old.replaceWith(row));
+      if (!shown.length) for (const place of places) put((row) => place.append(row));
     }
-    for (const id of news.gone) for (const old of document.querySelectorAll(`#${CSS.escape(id)}`)) old.remove();
-    filter();
-    tick();
+    for (const id of news.gone) document.querySelectorAll(`[id="${CSS.escape(id)}"]`).forEach((old) => old.remove());
+    for (const place of places) count(place);
   };
 
   /* The filters of a page live in its address, so that a view can be kept as a bookmark. */
-  const filter = () => {
+  const wishes = () => {
     const form = document.querySelector("form[data-filters]");
-    if (!form) return;
-    const wanted = Object.fromEntries(new FormData(form));
-    for (const row of document.querySelectorAll("[data-live] > tr")) {
-      const fits = (row.dataset.who ?? "").toLowerCase().includes(wanted.q.trim().toLowerCase())
-        && (!wanted.direction || row.dataset.direction === wanted.direction)
-        && (!wanted.state || row.dataset.state === wanted.state);
-      row.hidden = !fits;
+    return form && Object.fromEntries(new FormData(form));
+  };
+  const show = (row, wanted) => {
+    if (!wanted || row.localName !== "tr") return;
+    row.hidden = !((row.dataset.who ?? "").toLowerCase().includes(wanted.q.trim().toLowerCase())
+      && (!wanted.direction || row.dataset.direction === wanted.direction)
+      && (!wanted.state || row.dataset.state === wanted.state));
+  };
+  const count = (place) => {
+    const box = place.closest("[data-rows]");
+    if (!box) return;
+    const visible = place.querySelector(":scope > tr:not([hidden])");
+    box.dataset.rows = visible ? "some" : place.firstElementChild ? "hidden" : "none";
+  };
+  const filter = () => {
+    const wanted = wishes();
+    for (const place of document.querySelectorAll("[data-live]")) {
+      for (const row of place.children) show(row, wanted);
+      count(place);
     }
   };
   const filters = () => {
@@ -93,6 +111,7 @@
     if (!document.getElementById("pb-toasts")) return; // not logged in
     listen();
     filters();
+    filter();
     tick();
     setInterval(tick, 1000);
     document.body.addEventListener("htmx:configRequest", (event) => {
