@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from pbx.launch.check import FAILED as FAILED_LINTERS
 from pbx.launch.check import chromium as find_chromium
 from pbx.launch.engines import die_with_parent
 from tests import services
@@ -23,6 +25,25 @@ if TYPE_CHECKING:
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 10.0
+
+
+def pytest_configure() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" leaves it ignored
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a stopped run cleans up, too
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if os.environ.get(FAILED_LINTERS) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """The very last lines of the output, after pytest's own."""
+    if not find_chromium():
+        print("Browser tests skipped: there is no Chromium (apt install chromium, or CHROMIUM=/its/path).")
+    if os.environ.get(FAILED_LINTERS):
+        print(f"Failed besides pytest: {os.environ[FAILED_LINTERS]}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -58,9 +58,10 @@ def _make_folder() -> Path:
     global _lock  # noqa: PLW0603 - held until this process ends
     root = Path(tempfile.gettempdir())
     _remove_abandoned(root)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-    _lock = (folder / "lock").open("w")
+    unlocked = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}", dir=root))
+    _lock = (unlocked / "lock").open("w")
     fcntl.lockf(_lock, fcntl.LOCK_EX)
+    folder = unlocked.rename(root / unlocked.name.removeprefix("new-"))
     atexit.register(_end, folder)
     return folder
 

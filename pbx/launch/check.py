@@ -1,14 +1,12 @@
-"""The second half of `./test`: the linters, then pytest; the last lines say what failed or was skipped."""
+"""The second half of `./test`: the linters, then pytest, whose last lines are in tests/conftest.py."""
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from typing import NoReturn
 
 from .bootstrap import BASE_DIR
-from .engines import die_with_parent
 
 LINTERS = {
     "ruff check": ["ruff", "check", "."],
@@ -16,7 +14,7 @@ LINTERS = {
     "mypy": ["mypy", "--no-error-summary"],
     "import-linter": ["importlinter.cli", "lint"],
 }
-NO_TESTS = 5  # pytest's exit code
+FAILED = "PATCHBAY_FAILED_LINTERS"  # in pytest's environment
 # pytest's options that do not choose among the tests: with these alone, the linters run too
 _HOW_NOT_WHICH = (
     "-q",
@@ -35,22 +33,15 @@ _HOW_NOT_WHICH = (
 
 
 def main() -> NoReturn:
-    """Runs everything; with arguments that choose tests, only those. Exits with 0 if nothing failed."""
+    """Runs everything; with arguments that choose tests, only those. The exit code is 0 if nothing failed."""
     arguments = sys.argv[1:]
     os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    whole = all(argument.startswith(_HOW_NOT_WHICH) for argument in arguments)
-    failed = [name for name, module in LINTERS.items() if not _passes(name, module)] if whole else []
-    code = _run([sys.executable, "-m", "pytest", *arguments])
-    if whole and code == NO_TESTS:
-        failed.append("pytest found no tests")
-    elif code:
-        failed.append("pytest")
-    sys.stdout.flush()
-    if not chromium():
-        print("Browser tests skipped: there is no Chromium (apt install chromium, or CHROMIUM=/its/path).")
-    if failed:
-        print(f"Failed: {', '.join(failed)}")
-    sys.exit(code if code not in (0, NO_TESTS) else bool(failed))
+    os.environ[FAILED] = ""
+    if all(argument.startswith(_HOW_NOT_WHICH) for argument in arguments):
+        os.environ[FAILED] = ", ".join(name for name, module in LINTERS.items() if not _passes(name, module))
+    os.chdir(BASE_DIR)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606
+    raise AssertionError("execv does not return")
 
 
 def chromium() -> str:
@@ -62,25 +53,15 @@ def chromium() -> str:
 
 def _passes(name: str, module: list[str]) -> bool:
     print(f"{name}: ", end="", flush=True)
+    command = [sys.executable, "-m", *module]
     done = subprocess.run(
-        [sys.executable, "-m", *module],
-        cwd=BASE_DIR,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
+        command, cwd=BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
     print("passed" if done.returncode == 0 else "FAILED", flush=True)
     if done.returncode:
         sys.stdout.buffer.write(done.stdout)
+        sys.stdout.flush()
     return done.returncode == 0
-
-
-def _run(command: list[str]) -> int:
-    """Runs pytest in our own terminal. Ctrl-C reaches it by itself; SIGTERM is handed on as one."""
-    process = subprocess.Popen([*die_with_parent("INT"), *command], cwd=BASE_DIR)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
-    return process.wait()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,12 +117,14 @@ class Run:
     def _start_engines(self, *, first_time: bool) -> dict[str, str]:
         """Returns DATABASE_URL and REDIS_URL of the engines that nobody named."""
         engines: dict[str, Engine] = {}
+        sockets = socket_folder(VAR_DIR)
+        self._stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         for variable, engine, name in (
             ("REDIS_URL", Redis, "redis"),
             ("DATABASE_URL", PostgreSQL, "postgres"),
         ):
             if variable not in self._given:
-                engines[variable] = engine(VAR_DIR / name, socket_folder(VAR_DIR), LOGS / f"{name}.log")
+                engines[variable] = engine(VAR_DIR / name, sockets, LOGS / f"{name}.log")
         if engines:
             names = " and ".join(engine.name for engine in reversed(engines.values()))
             say(f"Starting {names}" + (" (the first time: making the database)" if first_time else ""))

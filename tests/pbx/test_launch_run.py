@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable, Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.parse import urlencode
 
 import psutil
+import pytest
 
 from tests.conftest import wait_until
 from tests.pbx.launching import BARE, call, lend_environment, make_clone
@@ -36,6 +38,8 @@ class Running:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def wait_for_address(self) -> None:
         line = wait_until(
             lambda: LAST_LINE.search(self.said) or self.process.poll() is not None, "the address", 60
         )
@@ -59,6 +63,22 @@ class Running:
         return code
 
 
+@pytest.fixture
+def run() -> Iterator[Callable[[Path], Running]]:
+    """Starts `./run` in a clone; what a failed test leaves running is killed."""
+    started: list[Running] = []
+
+    def run(clone: Path) -> Running:
+        started.append(running := Running(clone))
+        running.wait_for_address()
+        return running
+
+    yield run
+    for running in started:
+        if running.process.poll() is None:
+            running.stop(signal.SIGKILL)
+
+
 def log_in(site: Running) -> str:
     """Returns the address that the log-in leads to."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar := CookieJar()))
@@ -69,35 +89,28 @@ def log_in(site: Running) -> str:
         return str(page.url)
 
 
-def test_run_from_a_fresh_clone_to_a_log_in_and_again_after_a_kill(tmp_path: Path) -> None:
+def test_run_from_a_fresh_clone_to_a_log_in_and_again_after_a_kill(
+    run: Callable[[Path], Running], tmp_path: Path
+) -> None:
     clone = make_clone(tmp_path / ("a deep folder with a long name and an é in it " * 2) / "clone")
     lend_environment(clone)
 
-    first = Running(clone)
-    try:
-        assert first.said.splitlines()[-1].startswith("Patchbay is at ")
-        assert log_in(first) == first.url
-        assert (clone / "var" / "env").stat().st_mode & 0o777 == 0o600
-        found = call(
-            clone, os.path.realpath(sys.executable), "manage.py", "showmigrations", "--plan", "admin"
-        )
-        assert (found.returncode, "[X]" in found.stdout) == (0, True), found.stdout
-        again = call(clone, "./run", PORT="8999")
-        assert (again.returncode, again.stdout.count("\n")) == (1, 1)
-        assert f"Patchbay already runs from this folder (process {first.process.pid}" in again.stdout
-    finally:
-        code = first.stop(signal.SIGINT)
-    assert code == 130
-    assert not (clone / "var" / "env").exists()
+    first = run(clone)
+    assert first.said.splitlines()[-1].startswith("Patchbay is at ")
+    assert log_in(first) == first.url
+    assert (clone / "var" / "env").stat().st_mode & 0o777 == 0o600
+    found = call(clone, os.path.realpath(sys.executable), "manage.py", "showmigrations", "--plan", "admin")
+    assert (found.returncode, "[X]" in found.stdout) == (0, True), found.stdout
+    again = call(clone, "./run")
+    assert (again.returncode, again.stdout.count("\n")) == (1, 1)
+    assert f"Patchbay already runs from this folder (process {first.process.pid}" in again.stdout
+    first.stop(signal.SIGKILL)
 
-    second = Running(clone)
-    secret = second.password
+    second = run(clone)
+    assert second.password == first.password
+    assert log_in(second) == second.url
     web = next(child for child in second.children() if "uvicorn" in child.cmdline())
     web.kill()
     wait_until(lambda: "web ended (signal SIGKILL); starting it again" in second.said, "the restart")
-    second.stop(signal.SIGKILL)
-    assert secret == first.password
-
-    third = Running(clone)
-    assert log_in(third) == third.url
-    assert third.stop(signal.SIGTERM) == 143
+    assert second.stop(signal.SIGINT) == 130
+    assert not (clone / "var" / "env").exists()
