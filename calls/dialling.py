@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 COMMAND_EXPIRES_SECONDS = 10
 # The same person dialling the same number again so soon has clicked twice.
 TWICE_SECONDS = 5
+# Seconds before states that PostgreSQL did not take are offered again.
+SAVE_PAUSE = 1.0
 
 # Why the callee was not reached, or why a call ended.
 CAUSES = {
@@ -243,6 +246,7 @@ class Follower:
         self.switch_name = switch_name
         self.watched: dict[str, Watched] = {}  # by the UUID of the A-leg
         self.unsaved: dict[str, tuple[str, str]] = {}  # A-leg UUID -> state and cause
+        self._retry_at = 0.0
 
     def watch(self, asked: Dial) -> None:
         self.watched[str(asked.pk)] = Watched(asked.extension, asked.state)
@@ -353,7 +357,8 @@ class Follower:
 
     def _save(self) -> None:
         """Without PostgreSQL the steps wait for the next event or comparison."""
-        if not self.unsaved:
+        began = time.monotonic()
+        if not self.unsaved or began < self._retry_at:
             return
         try:
             for uuid, (state, cause) in list(self.unsaved.items()):
@@ -362,6 +367,8 @@ class Follower:
                 Dial.objects.open().filter(pk=uuid).update(state=state, cause=cause[:200], ended_at=ended_at)
                 del self.unsaved[uuid]
         except (OperationalError, InterfaceError) as problem:
+            # An attempt may take as long as a connection does, and the live calls wait behind it.
+            self._retry_at = time.monotonic() + SAVE_PAUSE + 3 * (time.monotonic() - began)
             log.warning("The states of %s dials wait for PostgreSQL: %s", len(self.unsaved), problem)
             return
         announce("dials")

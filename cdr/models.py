@@ -3,11 +3,17 @@
 They hold values, not references: history outlives the agents in it.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
+
+# PostgreSQL's number of the lock under which legs are put together to calls.
+_LOCK = 0x50425F434452
+VOICEMAIL = "voicemail"
 
 
 class Call(models.Model):
@@ -25,7 +31,9 @@ class Call(models.Model):
     caller = models.CharField(max_length=80, db_index=True)
     caller_name = models.CharField(max_length=120, blank=True)
     callee = models.CharField(max_length=80, db_index=True)
-    reached = models.CharField(max_length=80, blank=True, help_text="The phone that answered.")
+    reached = models.CharField(
+        max_length=80, blank=True, help_text="The phone that answered, or “voicemail”."
+    )
     start = models.DateTimeField(db_index=True)
     answer = models.DateTimeField(null=True, blank=True)
     end = models.DateTimeField()
@@ -59,6 +67,8 @@ class Leg(models.Model):
     did = models.CharField("DID", max_length=33, blank=True)
     dialled = models.CharField(max_length=33, blank=True)
     user = models.CharField(max_length=64, blank=True)
+    channel = models.CharField(max_length=120, blank=True)
+    application = models.CharField("last application", max_length=40, blank=True)
     start = models.DateTimeField()
     answer = models.DateTimeField(null=True, blank=True)
     end = models.DateTimeField()
@@ -77,83 +87,120 @@ class Leg(models.Model):
     def is_a_leg(self) -> bool:
         return self.uuid == self.call
 
+    @property
+    def is_phone(self) -> bool:
+        """Not half of a loopback pair, by which the switch calls itself (vanilla reaches voicemail so)."""
+        return not self.channel.startswith("loopback/")
+
+
+def seconds(start: datetime | None, end: datetime) -> int:
+    """Whole seconds between two instants as the switch counts `duration` and `billsec`; 0 without a start.
+
+    It takes the difference of the two clock seconds, so that 0.4 s can be 1; people compare our figures with
+    the switch's own. A clock that was set back gives 0.
+    """
+    return 0 if start is None else max(0, int(end.timestamp()) - int(start.timestamp()))
+
 
 def record(legs: Iterable[dict[str, Any]]) -> int:
     """Store finished legs (field values of Leg without `call`) and derive their calls again.
 
-    Idempotent by UUID: the same leg may come from an event, from the switch's file, twice, in any order.
-    Returns how many were new.
+    Idempotent by UUID: the same leg may come from an event, from the switch's file, twice, in any order, from
+    several workers at once. Returns how many were new. A constant number of queries.
     """
-    fresh = 0
+    told: dict[UUID, dict[str, Any]] = {}
+    for values in legs:
+        told.setdefault(values["uuid"], values)
+    if not told:
+        return 0
     with transaction.atomic():
-        calls: set[Any] = set()
-        for values in legs:
-            call = _call_of(values)
-            _, created = Leg.objects.get_or_create(uuid=values["uuid"], defaults={**values, "call": call})
-            fresh += created
-            calls.add(call)
-            # B-legs that were reported before the leg that made them took it for their call.
-            for orphan in Leg.objects.filter(originator=values["uuid"]).exclude(call=call):
-                calls.add(orphan.call)
-                Leg.objects.filter(pk=orphan.pk).update(call=call)
-        for call in calls:
-            derive(call)
-    return fresh
+        _one_at_a_time()
+        known = Leg.objects.filter(uuid__in=told).values_list("uuid", flat=True)
+        fresh = {uuid: told[uuid] for uuid in told.keys() - set(known)}
+        derive(_put_together(fresh))
+    return len(fresh)
 
 
-def _call_of(values: dict[str, Any]) -> Any:
-    """The call that a leg belongs to: its originator's, else its own.
+def _one_at_a_time() -> None:
+    """Until the transaction ends. Two workers that each store one leg of a call would not see the other's."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
-    A B-leg names its originator; what the call UUID says at that moment cannot be trusted.
+
+def _put_together(fresh: dict[UUID, dict[str, Any]]) -> set[UUID]:
+    """Store legs, each with the call that it belongs to. Returns the calls whose legs have changed.
+
+    A leg belongs to its originator's call, else it begins one; what the call UUID says at its end cannot be
+    trusted. Legs that were reported before the one that made them took that one for their call.
     """
-    parent = values.get("originator")
-    if not parent:
-        return values["uuid"]
-    known = Leg.objects.filter(uuid=parent).first()
-    return known.call if known else parent
+    origins = {values["originator"] for values in fresh.values()} - fresh.keys() - {None}
+    of_origin = dict(Leg.objects.filter(uuid__in=origins).values_list("uuid", "call"))
+    calls = {uuid: _call_of(uuid, fresh, of_origin) for uuid in fresh}
+    Leg.objects.bulk_create(Leg(**values, call=calls[uuid]) for uuid, values in fresh.items())
+    changed = set(calls.values())
+    orphans = Leg.objects.filter(call__in=[uuid for uuid, call in calls.items() if call != uuid])
+    for mistaken in set(orphans.values_list("call", flat=True)):
+        Leg.objects.filter(call=mistaken).update(call=calls[mistaken])
+        changed.add(mistaken)
+    return changed
 
 
-def derive(uuid: Any) -> None:
-    """Make the row of one call from its legs, or take it away when no leg is left."""
-    legs = list(Leg.objects.filter(call=uuid).order_by("start", "uuid"))
-    if not legs:
-        Call.objects.filter(uuid=uuid).delete()
-        return
-    legs.sort(key=lambda leg: leg.uuid != uuid)
-    Call.objects.update_or_create(uuid=uuid, defaults=_derived(legs))
+def _call_of(uuid: UUID, fresh: dict[UUID, dict[str, Any]], of_origin: dict[UUID, UUID]) -> UUID:
+    seen = {uuid}
+    while (values := fresh.get(uuid)) and (origin := values["originator"]) and origin not in seen:
+        seen.add(origin)
+        uuid = origin
+    return of_origin.get(uuid, uuid)
+
+
+def derive(calls: Collection[UUID]) -> None:
+    """Make the rows of calls from their legs again, and take away those that have no leg left."""
+    legs: dict[UUID, list[Leg]] = defaultdict(list)
+    for leg in Leg.objects.filter(call__in=calls).order_by("start", "uuid"):
+        legs[leg.call].append(leg)
+    Call.objects.filter(uuid__in=set(calls) - legs.keys()).delete()
+    rows = [
+        Call(uuid=call, **_derived(sorted(found, key=lambda leg: not leg.is_a_leg)))
+        for call, found in legs.items()
+    ]
+    derived = [field.name for field in Call._meta.fields if not field.primary_key]
+    Call.objects.bulk_create(rows, update_conflicts=True, unique_fields=["uuid"], update_fields=derived)
 
 
 def _derived(legs: list[Leg]) -> dict[str, Any]:
-    a_leg, b_legs = legs[0], legs[1:]
+    """The values of a call from its legs, the A-leg first."""
+    a_leg, b_legs = legs[0], [leg for leg in legs[1:] if leg.is_phone]
     reached = next((leg for leg in b_legs if leg.answer), None)
     start, end = min(leg.start for leg in legs), max(leg.end for leg in legs)
     answer = _answer(a_leg, reached)
-    caller = a_leg.user if _is_click_to_dial(a_leg) else a_leg.caller
+    did = "" if a_leg.user else next((leg.did for leg in legs if leg.did), "")
+    was_called_by_switch = a_leg.direction == "outbound" and a_leg.originator is None
     return {
         "switch": a_leg.switch,
-        "kind": _kind(a_leg, b_legs),
-        "caller": caller,
-        "caller_name": "" if _is_click_to_dial(a_leg) else a_leg.caller_name,
-        "callee": a_leg.dialled or a_leg.did or a_leg.destination,
-        "reached": (reached.user or reached.destination) if reached else "",
+        "kind": _kind(a_leg, b_legs, did),
+        "caller": (was_called_by_switch and a_leg.user) or a_leg.caller,
+        "caller_name": "" if was_called_by_switch else a_leg.caller_name,
+        "callee": a_leg.dialled or did or a_leg.destination,
+        "reached": (reached.user or reached.destination) if reached else _machine(legs),
         "start": start,
         "answer": answer,
         "end": end,
-        "duration": round((end - start).total_seconds()),
-        "billsec": round((end - answer).total_seconds()) if answer else 0,
+        "duration": seconds(start, end),
+        "billsec": seconds(answer, end),
         "hangup_cause": _cause(a_leg, b_legs, answer),
     }
 
 
-def _is_click_to_dial(a_leg: Leg) -> bool:
-    return bool(a_leg.dialled)
-
-
 def _answer(a_leg: Leg, reached: Leg | None) -> datetime | None:
     """When two people could talk: an agent who answers a click-to-dial only begins to call."""
-    if _is_click_to_dial(a_leg):
+    if a_leg.dialled:
         return reached.answer if reached else None
     return a_leg.answer
+
+
+def _machine(legs: list[Leg]) -> str:
+    """Voicemail, when it talked with the caller because no phone answered."""
+    return VOICEMAIL if any(leg.application == VOICEMAIL for leg in legs) else ""
 
 
 def _cause(a_leg: Leg, b_legs: list[Leg], answer: datetime | None) -> str:
@@ -163,10 +210,10 @@ def _cause(a_leg: Leg, b_legs: list[Leg], answer: datetime | None) -> str:
     return a_leg.hangup_cause
 
 
-def _kind(a_leg: Leg, b_legs: list[Leg]) -> str:
-    if _is_click_to_dial(a_leg):
+def _kind(a_leg: Leg, b_legs: list[Leg], did: str) -> str:
+    if a_leg.dialled:
         return Call.Kind.CLICK_TO_DIAL
-    if a_leg.did:
+    if did:
         return Call.Kind.INBOUND
     if any(not leg.user for leg in b_legs):
         return Call.Kind.OUTBOUND

@@ -1,86 +1,114 @@
-"""What records do with the switch's events: a leg that has ended becomes a row."""
+"""What records do with the switch's events: a leg that has ended becomes a row, now or when it can.
 
-from datetime import UTC, datetime
+The switch's files are the second source: what no event told is read from there.
+"""
+
+import logging
+import time
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError
+
 from eslbridge import signals
 from eslbridge.models import Switch
+from eslbridge.protocol.errors import InvalidJSON
 from eslbridge.protocol.events import Event
 from eslbridge.store import announce
-from eslbridge.text import printable
 
+from . import files
 from .models import record
+from .reports import leg_of
+
+log = logging.getLogger(__name__)
+
+# Legs that wait for PostgreSQL; each takes about 2 kB. A busy switch ends so many in some hours.
+MOST_WAITING = 20_000
+# Legs of one transaction.
+PORTION = 500
+# Seconds between attempts, and three times what one took: events wait behind it.
+PAUSE = 5.0
 
 
 def connect() -> None:
     signals.channel_events.connect(_record, dispatch_uid="cdr record")
+    signals.compare.connect(_look_again, dispatch_uid="cdr compare")
+    signals.link_up.connect(_look_again, dispatch_uid="cdr link up")
+    signals.link_down.connect(_look_again, dispatch_uid="cdr link down")
+
+
+class Backlog:
+    """Legs that have ended and are not stored yet: a moment's, or those of a time without PostgreSQL."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[UUID, dict[str, Any]] = {}
+        self._retry_at = 0.0
+        self._has_lost = False
+
+    def add(self, legs: list[dict[str, Any]]) -> None:
+        for leg in legs:
+            self.waiting.setdefault(leg["uuid"], leg)
+        while len(self.waiting) > MOST_WAITING:
+            lost = next(iter(self.waiting))
+            del self.waiting[lost]
+            if not self._has_lost:
+                log.error(
+                    "Too many call records wait for PostgreSQL. The oldest are given up, from %s on.", lost
+                )
+            self._has_lost = True
+
+    def store(self) -> int:
+        """Record what waits. Returns how many legs were new; without PostgreSQL they wait on."""
+        stored = 0
+        while self.waiting and time.monotonic() >= self._retry_at:
+            portion = list(self.waiting.values())[:PORTION]
+            began = time.monotonic()
+            try:
+                stored += _record_each(portion)
+            except (OperationalError, InterfaceError) as problem:
+                self._retry_at = time.monotonic() + PAUSE + 3 * (time.monotonic() - began)
+                reason = str(problem).partition("\n")[0]
+                log.warning("%s call records wait for PostgreSQL: %s", len(self.waiting), reason)
+                break
+            for leg in portion:
+                del self.waiting[leg["uuid"]]
+            self._has_lost = False
+        return stored
+
+
+def _record_each(legs: list[dict[str, Any]]) -> int:
+    """All at once; when PostgreSQL refuses that, one by one, so that a bad one costs only itself."""
+    try:
+        return record(legs)
+    except (OperationalError, InterfaceError):
+        raise
+    except (DatabaseError, ValueError) as problem:
+        if len(legs) == 1:
+            log.error("The record of leg %s cannot be stored: %s", legs[0]["uuid"], problem)
+            return 0
+        return sum(_record_each([leg]) for leg in legs)
+
+
+backlog = Backlog()
 
 
 def _record(sender: object, switch: Switch, events: list[Event], **_: object) -> None:
-    ended = [event for event in events if event.name == "CHANNEL_HANGUP_COMPLETE"]
-    if ended:
-        record(leg_of(event, switch.name) for event in ended)
+    backlog.add([leg for event in events if (leg := _ended(event, switch.name))])
+    if backlog.store():
         announce("records")
 
 
-def leg_of(event: Event, switch_name: str) -> dict[str, Any]:
-    """The values of a Leg from a CHANNEL_HANGUP_COMPLETE.
-
-    Times come from the `…_uepoch` variables (microseconds, UTC; 0 is never): the `…_stamp` ones are the
-    switch's local time without a zone.
-    """
-    start, end = _time(event, "start") or datetime.now(UTC), _time(event, "end") or datetime.now(UTC)
-    answer = _time(event, "answer")
-    return {
-        "uuid": UUID(event["Unique-ID"]),
-        "switch": switch_name,
-        "direction": event.get("Call-Direction", ""),
-        "originator": _uuid(event.get("variable_originator")),
-        "other": _uuid(event.get("Other-Leg-Unique-ID")),
-        "caller": _text(event, "Caller-Orig-Caller-ID-Number", "Caller-Caller-ID-Number"),
-        "caller_name": _text(event, "Caller-Orig-Caller-ID-Name", "Caller-Caller-ID-Name"),
-        "destination": _text(event, "Caller-Destination-Number"),
-        "did": _did(event)[:33],
-        "dialled": _text(event, "variable_patchbay_dial")[:33] if _is_dialled(event) else "",
-        "user": printable(event.get("Channel-Presence-ID", "").partition("@")[0], 64),
-        "start": start,
-        "answer": answer,
-        "end": end,
-        "duration": max(0, round((end - start).total_seconds())),
-        "billsec": max(0, round((end - answer).total_seconds())) if answer else 0,
-        "hangup_cause": _text(event, "Hangup-Cause")[:60],
-        "disposition": _text(event, "variable_sip_hangup_disposition")[:30],
-    }
-
-
-def _is_dialled(event: Event) -> bool:
-    """The variable is on the A-leg of a click-to-dial; an exported copy on another leg does not count."""
-    return not event.get("variable_originator")
-
-
-def _did(event: Event) -> str:
-    """The number that a caller from outside dialled: after the transfer the destination is an extension.
-
-    A call from outside is an inbound leg that is no directory user's.
-    """
-    if event.get("Call-Direction") != "inbound" or event.get("Channel-Presence-ID"):
-        return ""
-    names = ("variable_patchbay_did", "variable_sip_req_user", "Caller-RDNIS", "Caller-Destination-Number")
-    return _text(event, *names)
-
-
-def _text(event: Event, *names: str) -> str:
-    return printable(next((event[name] for name in names if event.get(name)), ""), 80)
-
-
-def _time(event: Event, what: str) -> datetime | None:
-    microseconds = int(event.get(f"variable_{what}_uepoch") or 0)
-    return datetime.fromtimestamp(microseconds / 1e6, UTC) if microseconds else None
-
-
-def _uuid(text: str | None) -> UUID | None:
+def _ended(event: Event, switch_name: str) -> dict[str, Any] | None:
     try:
-        return UUID(text) if text else None
-    except ValueError:
+        return leg_of(event, switch_name) if event.name == "CHANNEL_HANGUP_COMPLETE" else None
+    except (InvalidJSON, ValueError) as problem:
+        log.error("The report of a finished leg cannot be read, so it waits for its file: %s", problem)
         return None
+
+
+def _look_again(sender: object, switch: Switch, **_: object) -> None:
+    if backlog.store():
+        announce("records")
+    if settings.FS_CDR_DIR:
+        files.read_soon(settings.FS_CDR_DIR, switch.name)

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from calls import dialling
 from calls.dialling import LOST, UNHEARD, Follower, in_words, phone_in_words
 from calls.live import Leg, listed_channels
 from calls.models import Dial
@@ -291,6 +292,13 @@ def test_a_dial_that_no_worker_took_is_given_up() -> None:
 # PostgreSQL is away
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PostgreSQL did not take is offered again with the next occasion."""
+    monkeypatch.setattr(dialling, "SAVE_PAUSE", -1.0)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_steps_wait_for_postgresql(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     uuid, events = recorded("dial_answered")
     dial, follower = a_dial(uuid), Follower(SWITCH)
@@ -311,6 +319,7 @@ def _away(*_: object) -> None:
     raise OperationalError("server closed the connection unexpectedly")
 
 
+@pytest.mark.usefixtures("at_once")
 def test_what_waits_for_postgresql_counts_more_than_a_reconnection(monkeypatch: pytest.MonkeyPatch) -> None:
     uuid, events = recorded("click_to_dial_callee_busy")
     dial, follower = a_dial(uuid), Follower(SWITCH)
@@ -320,3 +329,20 @@ def test_what_waits_for_postgresql_counts_more_than_a_reconnection(monkeypatch: 
         follower.follow(events)
     reconnected(dial, {}, follower)
     assert (dial.state, dial.cause) == (STATE.FAILED, "Busy.")
+
+
+def test_while_postgresql_is_away_the_events_do_not_wait_for_it_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uuid, events = recorded("dial_answered")
+    dial, follower, attempts = a_dial(uuid), Follower(SWITCH), []
+    follower.watch(dial)
+
+    def away(*_: object) -> None:
+        attempts.append(1)
+        raise OperationalError("timeout expired")
+
+    monkeypatch.setattr("calls.models.DialQuerySet.open", away)
+    for event in events:
+        follower.follow([event])
+    assert len(attempts) == 1
