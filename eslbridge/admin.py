@@ -22,6 +22,7 @@ from unfold.decorators import action, display
 from . import health
 from .models import PendingChange, Reload, Switch
 from .publishing import outbox
+from .publishing.history import last_changes
 from .publishing.state import changed_lines, preview, sync_states
 from .store import StoreError
 
@@ -69,7 +70,8 @@ class PublishedAdmin(ModelAdmin):
     def rendered(self, instance: Any) -> SafeString:
         if not instance.pk:
             return format_html("<span>{}</span>", "Shown after saving.")
-        return render_to_string("eslbridge/_rendered.html", {"xml": preview(instance)})
+        context = {"xml": preview(instance), "changes": last_changes(instance)}
+        return render_to_string("eslbridge/_rendered.html", context)
 
     change_form_after_template = "eslbridge/_preview_button.html"
 

@@ -26,7 +26,7 @@ from eslbridge.client import Client, Connected, Disconnected
 from eslbridge.models import BEAT_SECONDS, Switch
 from eslbridge.protocol.errors import AuthenticationFailed, ESLError, Rejected
 from eslbridge.protocol.events import Event
-from eslbridge.publishing import outbox
+from eslbridge.publishing import history, outbox
 from eslbridge.publishing.publisher import Publisher, differences, in_words, queue_differences
 from eslbridge.store import StoreError
 
@@ -166,6 +166,7 @@ class Link:
             self._say(in_words(problem))
             return
         queue_differences(switch, found)
+        history.forget_old()
         Switch.objects.filter(pk=switch.pk).update(compared_at=timezone.now(), differences=len(found))
 
     def _publish_for_ever(self) -> None:

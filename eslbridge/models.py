@@ -117,6 +117,24 @@ class PublishedFile(models.Model):
         return f"{self.path} on {self.switch}"
 
 
+class FileChange(models.Model):
+    """How a file that was on a switch already was changed, for the history of its object."""
+
+    switch = models.ForeignKey(Switch, models.CASCADE, related_name="file_changes")
+    path = models.CharField(max_length=255)
+    kind = models.CharField(max_length=100)
+    object_id = models.BigIntegerField()
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    difference = models.TextField(help_text="Lines that went (-) and came (+), passwords hidden.")
+
+    class Meta:
+        indexes = [models.Index(fields=["kind", "object_id", "-at"])]
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.path} on {self.switch} at {self.at:%H:%M:%S}"
+
+
 class Reload(models.Model):
     """One reload of a switch's XML by the publisher, and what it was for."""
 

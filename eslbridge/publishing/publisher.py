@@ -17,7 +17,7 @@ from eslbridge.protocol.errors import ESLError
 from eslbridge.switchxml import UnsafeValue, managed_by
 from eslbridge.text import printable
 
-from . import outbox
+from . import history, outbox
 from .diagnosis import broken_files
 from .files import ConfDir, NotOurs
 from .registry import Check, Publication, Rendered, Target, publication, publications
@@ -232,6 +232,14 @@ class Publisher:
         gone = [item.change.path for item in [*arrived, *failed] if not item.wanted or item.error]
         self.switch.published.filter(path__in=gone).delete()
         outbox.done([item.change for item in arrived])
+        history.remember(
+            self.switch,
+            [
+                (item.change.path, item.change.kind, item.change.object_id, item.before, item.content)
+                for item in arrived
+                if item.before and item.content and item.before != item.content
+            ],
+        )
         fresh = {id(item) for item in moved}
         for item in arrived:
             changed = id(item) in fresh and item.before != item.content
