@@ -114,7 +114,7 @@ def simulator(switch_folders: Path, settings: Any) -> Iterator["Simulator"]:
 
     with Simulator(switch_folders, cdr_dir=Path(settings.FS_CDR_DIR), password="ClueCon") as running:
         settings.FS_HOST = "127.0.0.1"
-        settings.FS_ESL_PORT = running.port
+        settings.FS_ESL_PORT = running.esl_port
         settings.FS_ESL_PASSWORD = "ClueCon"
         yield running
 
