@@ -26,7 +26,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             import sys
             from pathlib import Path
             from pbx.launch import table
-            table.PAUSES_SECONDS = (0.01, 0.01)
+            table.PAUSES_SECONDS, table.KILL_SECONDS = (0.01, 0.01), 1.0
             say = lambda line: print(line, flush=True)
             made = table.Table(Path({str(tmp_path)!r}), say, started=lambda: None)
             for number, command in enumerate({commands!r}):
@@ -65,6 +65,16 @@ def test_a_process_that_keeps_failing_ends_the_others_and_is_named_with_its_last
     assert said.splitlines()[-1] == (
         f"job1 does not stay up (exit code 3): no such setting (log: {tmp_path / 'job1.log'})"
     )
+
+
+def test_a_process_that_ignores_the_request_to_end_is_killed(start: Start, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    table = start(f"trap '' TERM; echo $$ > {pid}; while :; do sleep 0.1; done")
+    wait_until(lambda: pid.exists() and pid.read_text().strip(), "the process")
+    table.send_signal(signal.SIGTERM)
+    table.communicate(timeout=10)
+    assert table.returncode == 143
+    assert not psutil.pid_exists(int(pid.read_text()))
 
 
 def test_the_terminal_hears_of_an_error_once_and_the_log_has_everything(start: Start, tmp_path: Path) -> None:
