@@ -16,6 +16,7 @@ UNFOLD = {
     "SITE_HEADER": "Patchbay",
     "SITE_SUBHEADER": "Your FreeSWITCH, in the browser",
     "SITE_SYMBOL": "cable",
+    "SITE_URL": None,
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("pbx/favicon.svg")}
     ],
