@@ -21,8 +21,8 @@ def pre_answer(channel: Channel) -> None:
     channel.mark_early()
 
 
-def answer(channel: Channel) -> None:
-    """Answers a caller."""
+def answer(channel: Channel, await_ack: bool = True) -> None:
+    """Answers a caller. Its ACK comes a little later, unless the bridge that answers sees to that."""
     if channel.answered or not channel.up:
         return
     if isinstance(channel.party, Loop) and channel.direction == "inbound":
@@ -33,3 +33,5 @@ def answer(channel: Channel) -> None:
         sip.answered(channel, channel.sip)
     channel.mark_answered()
     channel.set_variable("endpoint_disposition", "ANSWER")
+    if channel.sip and channel.direction == "inbound" and await_ack:
+        channel.switch.call_soon(sip.acknowledged, channel)

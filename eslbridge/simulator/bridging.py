@@ -99,12 +99,13 @@ def _answer_caller(a: Channel, b: Channel) -> None:
     if just_answered:
         if a.sip and b.sip:
             a.set_variable("switch_m_sdp", b.text("switch_r_sdp"))
-        answer(a)
+            sip.flows(a)
+        answer(a, await_ack=False)
     elif not a.answered and b.early:
         pre_answer(a)
     adopt_user(b, a)
     a.profile.originatee = b.profile.seen_by_other_leg(with_times=True)
-    a.profile.originatees += [a.profile.originatee] * 2
+    a.profile.originatees += [a.profile.originatee] * (2 if b.dialled_user is not None else 1)
     a.partner, b.partner = b, a
     _note_success(a, b, just_answered)
 
@@ -185,9 +186,11 @@ def transfer(channel: Channel, number: str, dialplan: str = "", context: str = "
     if not channel.up or old is None:
         return
     now = channel.switch.clock.now()
+    old.times.transfer = now
     profile = copy.copy(old)
     profile.times = copy.copy(old.times)
-    profile.times.profile_created, profile.times.bridged = now, 0
+    profile.times.profile_created = now
+    profile.times.bridged = profile.times.transfer = 0
     profile.originator = profile.originatee = None
     profile.originatees = []
     profile.dialplan = dialplan or old.dialplan or "XML"

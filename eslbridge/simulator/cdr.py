@@ -150,7 +150,7 @@ def document(channel: Channel) -> dict[str, Any]:
             "state": "CS_REPORTING",
             "direction": channel.direction,
             "state_number": "11",
-            "flags": "0=1;1=1;3=1;39=1;40=1;42=1;45=1;50=1;55=1",
+            "flags": _flags(channel),
             "caps": "1=1;2=1;3=1;4=1;5=1;6=1;8=1;9=1;10=1" if channel.sip else "",
         },
         "callStats": _statistics(channel),
@@ -159,7 +159,7 @@ def document(channel: Channel) -> dict[str, Any]:
     if channel.app_log:
         record["app_log"] = {
             "applications": [
-                {"app_name": name, "app_data": data, "app_stamp": str(stamp)}
+                {"app_name": name, **({"app_data": data} if data else {}), "app_stamp": str(stamp)}
                 for name, data, stamp in channel.app_log
             ]
         }
@@ -167,6 +167,19 @@ def document(channel: Channel) -> dict[str, Any]:
     flows = [(channel.profile, channel.extension), *channel.profiles]
     record["callflow"] = [_flow(channel, profile, extension) for profile, extension in flows]
     return record
+
+
+def _flags(channel: Channel) -> str:
+    """The flags of the recordings, by kind of leg; only their presence matters to readers."""
+    numbers = {0, 40, 42}
+    if channel.sip:
+        numbers |= {45, 113, 114} | ({2, 22} if channel.direction == "outbound" else {3, 55})
+        numbers |= {1, 39, 50, 55, 95, 107, 123, 160, 165, 166} if channel.answered else set()
+    else:
+        numbers |= {3, 55, 123, 160} | ({2, 7, 50, 165} if channel.direction == "outbound" else set())
+        numbers |= {1} if channel.answered else set()
+    numbers |= {62} if channel.text("channel_cid_flipped") else set()
+    return ";".join(f"{number}=1" for number in sorted(numbers))
 
 
 def _statistics(channel: Channel) -> dict[str, Any]:
@@ -179,7 +192,8 @@ def _statistics(channel: Channel) -> dict[str, Any]:
 
 
 def _flow(channel: Channel, profile: Profile, extension: Any) -> dict[str, Any]:
-    flow: dict[str, Any] = {"dialplan": profile.dialplan, "profile_index": str(profile.index)}
+    flow: dict[str, Any] = {"dialplan": profile.dialplan} if profile.dialplan else {}
+    flow["profile_index"] = str(profile.index)
     if extension is not None:
         applications: list[dict[str, str]] = []
         for index, (name, data) in enumerate(extension.applications):
@@ -192,7 +206,9 @@ def _flow(channel: Channel, profile: Profile, extension: Any) -> dict[str, Any]:
             flow["extension"]["current_app"] = extension.applications[extension.position][0]
     caller = _profile(profile)
     if profile.originator is not None:
-        caller["originator"] = {"originator_caller_profiles": [_profile(profile.originator)]}
+        # A user is dialled by an originate within the originate; both leave their mark.
+        marks = 2 if channel.dialled_user is not None and channel.answered else 1
+        caller["originator"] = {"originator_caller_profiles": [_profile(profile.originator)] * marks}
     if profile.originatees:
         caller["originatee"] = {"originatee_caller_profiles": [_profile(one) for one in profile.originatees]}
     times = profile.times

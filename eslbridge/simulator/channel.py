@@ -217,6 +217,7 @@ class Channel(Caller):
         self.early = False
         self.answered = False
         self.has_media = False
+        self.codec_name = "PCMU"
         self.read_codec = ""
         self.held = False
         self.partner: Channel | None = None
@@ -364,10 +365,6 @@ class Channel(Caller):
                 headers.append((f"Channel-{side}-Codec-Rate", "8000"))
                 headers.append((f"Channel-{side}-Codec-Bit-Rate", BIT_RATES[codec]))
         return headers
-
-    @property
-    def codec_name(self) -> str:
-        return "PCMU" if self.sip else "L16"
 
     def headers(self, with_variables: bool = True) -> list[Header]:
         """Everything that an event about this channel says of it, in the switch's order."""

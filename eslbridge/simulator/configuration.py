@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
+from .userfiles import Credentials, credentials_in
+
 # Deeper nesting than this is refused by the switch too.
 MAX_INCLUDE_DEPTH = 100
 # Handing the document over in pieces lets other threads run between them.
 PARSE_CHUNK = 64 * 1024
 
 _DROPPED_LINE = re.compile(r"^.*(?:<include>|</include>|<\?).*\n?", re.MULTILINE)
-_USER_ID = re.compile(r"<user\s[^>]*?\bid=\"([^\"]*)\"")
 _COMMAND = re.compile(r"cmd[^=]*=[^\"]*\"([^\"]*)\".*?data[^=]*=[^\"]*\"([^\"]*)\"", re.IGNORECASE)
 _GLOBAL = re.compile(r"\$\$\{([^{}]*)\}")
 
@@ -53,11 +54,10 @@ class GatewaySettings:
 class Configuration:
     """What is loaded: directory, dialplan contexts and gateways of one successful read."""
 
-    def __init__(self, root: Element, variables: dict[str, str], user_files: dict[str, Path], text: str):
+    def __init__(self, root: Element, files: dict[str, Path], credentials: dict[str, Credentials]):
         self.root = root
-        self.variables = variables
-        self.text = text
-        self._user_files = user_files
+        self.credentials = credentials
+        self._user_files = files
         self._users: dict[str, dict[str, tuple[Element, Element, str]]] = {}
         self._contexts: dict[str, Element] = {}
         self._merged: dict[tuple[str, str], User] = {}
@@ -153,6 +153,7 @@ class Preprocessor:
         self.conf_dir = conf_dir
         self.variables = variables
         self.user_files: dict[str, Path] = {}
+        self.credentials: dict[str, Credentials] = {}
         self._out: list[str] = []
 
     def run(self) -> str:
@@ -176,8 +177,18 @@ class Preprocessor:
             text = path.read_bytes().decode("utf-8", "replace").lstrip("\ufeff").replace("\r\n", "\n")
         except OSError:
             return
-        for user_id in _USER_ID.findall(text):
-            self.user_files.setdefault(user_id, path)
+        before = len(self._out)
+        self._read(path, text, depth)
+        if "<user " in text and "x-pre-process" not in text.lower():
+            self._note_users(path, "".join(self._out[before:]))
+
+    def _note_users(self, path: Path, text: str) -> None:
+        for user_id, credentials in credentials_in(text).items():
+            if user_id not in self.user_files:
+                self.user_files[user_id] = path
+                self.credentials[user_id] = credentials
+
+    def _read(self, path: Path, text: str, depth: int) -> None:
         if "$${" not in text and "<!--#" not in text and "x-pre-process" not in text.lower():
             self._out.append(_DROPPED_LINE.sub("", text))
         else:
@@ -227,7 +238,7 @@ def load(conf_dir: Path, variables: dict[str, str]) -> Configuration:
     """
     preprocessor = Preprocessor(conf_dir, variables)
     text = preprocessor.run()
-    return Configuration(_parse(text), variables, preprocessor.user_files, text)
+    return Configuration(_parse(text), preprocessor.user_files, preprocessor.credentials)
 
 
 def _parse(text: str) -> Element:

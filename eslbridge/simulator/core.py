@@ -87,7 +87,7 @@ class Switch:
         self.errors: deque[BaseException] = deque(maxlen=MEMORY)
         self.logged: deque[str] = deque(maxlen=MEMORY)
         self.variables = self._core_variables()
-        self.configuration = Configuration(Element("document"), self.variables, {}, "")
+        self.configuration = Configuration(Element("document"), {}, {})
         self.configuration_error = ""
         self.forced_reload_error = ""
         self.channels: dict[str, Channel] = {}

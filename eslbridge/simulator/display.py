@@ -27,7 +27,13 @@ def flip_caller_id(channel: Channel) -> None:
 
 def update_display(channel: Channel, partner: Channel) -> None:
     """Tells a phone who it is connected to."""
-    if not channel.sip or channel.profile is None or partner.profile is None or not channel.up:
+    if (
+        not channel.sip
+        or not partner.sip
+        or channel.profile is None
+        or partner.profile is None
+        or not channel.up
+    ):
         return
     if channel.originator is not None and channel.originator.uuid == partner.uuid:
         name, number = channel.profile.caller_id_name, channel.profile.caller_id_number

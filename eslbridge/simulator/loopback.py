@@ -13,8 +13,6 @@ from .sip import short_codec
 if TYPE_CHECKING:
     from .dialling import Dialling
 
-_CODEC = {"read_codec": "L16", "read_rate": "8000", "write_codec": "L16", "write_rate": "8000"}
-
 
 class Loop:
     """The far end of one end: the other end."""
@@ -28,7 +26,7 @@ class Loop:
         channel.switch.register_channel(self.other)
         if self.application:
             name, _, data = self.application.partition(":")
-            self.other.preset = Extension(name, data, [("pre_answer", ""), (name, data)])
+            self.other.preset = Extension(name, name, [("pre_answer", ""), (name, data)])
         self.other.start()
 
     def call_answered(self, channel: Channel) -> None:
@@ -66,6 +64,7 @@ def create(dialling: Dialling, endpoint: Endpoint, profile: Profile) -> Channel:
         outer.call_uuid = caller.call_uuid
     inner.profile = _inner_profile(profile, inner)
     outer.has_media = inner.has_media = True
+    outer.codec_name = inner.codec_name = "PCMU" if caller is not None and caller.sip else "L16"
     special = {"loopback_app": short, "loopback_app_arg": argument} if application else {}
     _set_variables(dialling, outer, inner, {**given, **special})
     if outer.uuid != made_as:
@@ -87,12 +86,17 @@ def _inner_profile(outer: Profile, inner: Channel) -> Profile:
     return profile
 
 
+def _codec(channel: Channel) -> dict[str, str]:
+    name = channel.codec_name
+    return {"read_codec": name, "read_rate": "8000", "write_codec": name, "write_rate": "8000"}
+
+
 def _set_variables(dialling: Dialling, outer: Channel, inner: Channel, given: dict[str, str]) -> None:
     outer.set_variables({"direction": "outbound", "is_outbound": "true"})
-    outer.set_variables({"session_id": str(outer.session_id), **_CODEC, "channel_name": outer.name})
+    outer.set_variables({"session_id": str(outer.session_id), **_codec(outer), "channel_name": outer.name})
     outer.set_variables({"uuid": outer.uuid, "call_uuid": outer.call_uuid})
     inner.set_variables({"direction": "inbound", "uuid": inner.uuid, "call_uuid": inner.uuid})
-    inner.set_variables({"session_id": str(inner.session_id), "channel_name": inner.name, **_CODEC})
+    inner.set_variables({"session_id": str(inner.session_id), "channel_name": inner.name, **_codec(inner)})
     caller = dialling.caller
     if caller is not None:
         inner.set_variables(exported(caller))

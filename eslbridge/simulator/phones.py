@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from . import sip
 from .channel import Channel
 from .configuration import Preprocessor, User
 from .events import Header
+from .userfiles import Credentials, credentials_in
 
 if TYPE_CHECKING:
     from .core import Switch
@@ -293,7 +293,7 @@ class Registrar:
         if phone is None:
             phone = Phone(self.switch, user.id, user.domain, self.free_port())
             self.switch.phones[user.id] = phone
-        changed = self.read_file(phone, user.file)
+        changed = self._take(phone, self.switch.configuration.credentials.get(user.id))
         if phone.behaviour != "offline" and (changed or not phone.registered):
             self.register(phone)
 
@@ -308,7 +308,10 @@ class Registrar:
         """The phone takes its password from the user's file. True when it changed."""
         if path is None:
             return False
-        credentials = credentials_in(path, phone.user, self.switch.conf_dir, self.switch.variables)
+        text = Preprocessor(self.switch.conf_dir, dict(self.switch.variables)).text_of(path)
+        return self._take(phone, credentials_in(text).get(phone.user))
+
+    def _take(self, phone: Phone, credentials: Credentials | None) -> bool:
         if credentials is None or credentials == (phone.password, phone.a1_hash):
             return False
         phone.password, phone.a1_hash = credentials
@@ -502,41 +505,3 @@ def user_headers(user: User) -> list[Header]:
 def secret_of(user: User) -> str:
     """The digest secret that the loaded directory expects."""
     return user.params.get("a1-hash") or ha1(user.id, user.domain, user.params.get("password", ""))
-
-
-_PARAM = re.compile(r"<param\s[^>]*>")
-_NAME = re.compile(r"\bname=\"([^\"]*)\"")
-_VALUE = re.compile(r"\bvalue=\"([^\"]*)\"")
-_ENTITY = re.compile(r"&(#x[0-9A-Fa-f]+|#[0-9]+|[a-z]+);")
-_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-
-
-def credentials_in(
-    path: Path, user_id: str, conf_dir: Path, variables: dict[str, str]
-) -> tuple[str, str] | None:
-    """Password and a1-hash of a user in a file on disk; None when the file does not hold that user."""
-    text = Preprocessor(conf_dir, dict(variables)).text_of(path)
-    start = re.search(rf'<user\s[^>]*?\bid="{re.escape(user_id)}"[^>]*>', text)
-    if not start:
-        return None
-    block = text[start.end() :].split("</user>", 1)[0]
-    found = {}
-    for param in _PARAM.findall(block):
-        name, value = _NAME.search(param), _VALUE.search(param)
-        if name and value:
-            found.setdefault(name[1], unescape(value[1]))
-    return found.get("password", ""), found.get("a1-hash", "")
-
-
-def unescape(text: str) -> str:
-    """XML references to the characters they stand for."""
-
-    def one(found: re.Match[str]) -> str:
-        name = found[1]
-        if name.startswith("#x"):
-            return chr(int(name[2:], 16))
-        if name.startswith("#"):
-            return chr(int(name[1:]))
-        return _NAMED.get(name, found[0])
-
-    return _ENTITY.sub(one, text)

@@ -397,10 +397,7 @@ def answered(channel: Channel, leg: SipLeg) -> None:
     if not channel.has_media:
         media(channel, leg)
     leg.sdp_version = 2
-    channel.set_variables({"video_media_flow": "inactive", "text_media_flow": "inactive"})
-    channel.set_variables(
-        {name: channel.text(name) for name in ("audio_media_flow", "read_codec", "read_rate")}
-    )
+    channel.set_variables({name: channel.text(name) for name in ("read_codec", "read_rate")})
     channel.set_variable(
         "rtp_local_sdp_str", switch_sdp(leg.media_port, leg.sdp_session, leg.sdp_version, "PCMU")
     )
