@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from pbx.launch import surroundings
@@ -15,6 +16,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 VAR_DIR = Path(env("PATCHBAY_VAR_DIR", default=str(BASE_DIR / "var")))
 surroundings.adopt(VAR_DIR, os.environ)
+try:
+    surroundings.require_sense(os.environ)
+    surroundings.require_all(os.environ)
+except surroundings.Problem as problem:
+    raise ImproperlyConfigured(str(problem)) from None
 
 DEBUG = env.bool("DEBUG", default=False)
 # An empty key is reported by pbx.checks with the fix; it is never replaced by a default.
@@ -40,7 +46,7 @@ FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 
 # --- engines ---------------------------------------------------------------------------------------
 # connect_timeout: a form that is saved while PostgreSQL is unreachable must answer, not hang.
-DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///patchbay")}
+DATABASES = {"default": env.db("DATABASE_URL")}
 DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, **DATABASES["default"].get("OPTIONS", {})}
 # Each request of an ASGI site runs in another thread: a pool spares each of them a new connection.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True

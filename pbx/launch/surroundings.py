@@ -68,6 +68,13 @@ def require_keys(environ: Mapping[str, str]) -> None:
             raise Problem(f"DATABASE_URL is set, so {name} must be set too, and kept. Make one with: {how}")
 
 
+def require_all(environ: Mapping[str, str]) -> None:
+    """Raises Problem for the first variable without which the site cannot be: none of them has a default."""
+    if "DATABASE_URL" not in environ:
+        raise Problem("DATABASE_URL is not set: start ./run, which brings a database, or set it to yours.")
+    require_keys(environ)
+
+
 def require_sense(environ: Mapping[str, str]) -> None:
     """Raises Problem for the first variable whose value cannot be what it is meant to be."""
     for name, (is_good, meaning) in MEANINGS.items():
