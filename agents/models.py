@@ -7,6 +7,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from eslbridge.models import PublishedModel
+
 from .encryption import EncryptedTextField
 from .numbers import to_e164
 from .validators import (
@@ -38,7 +40,7 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         return self.filter(is_active=True)
 
 
-class Agent(models.Model):
+class Agent(PublishedModel):
     """A SIP user: an extension, a name and a password that nobody types."""
 
     class Media(models.TextChoices):

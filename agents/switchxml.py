@@ -92,7 +92,7 @@ def agent_file(agent: Agent, target: Target) -> Rendered | None:
         (
             Check(
                 f"user_data {agent.extension}@{target.domain} var patchbay_revision",
-                rf"^{revision}\s*$",
+                revision,
                 f"The file was written and reloaded, but the switch has another user {agent.extension}: "
                 "look for a second file with this user id in its directory",
             ),
@@ -167,7 +167,7 @@ def default_rule(path: str, target: Target) -> Rendered:
 def _is_read(command: str, path: str) -> Check:
     return Check(
         command,
-        'name="patchbay_agents"',
+        "patchbay_agents",
         f"The file was written and reloaded, but the switch does not read {path}: "
         "its configuration must include the files of that directory",
     )

@@ -201,7 +201,7 @@ class PendingChangeAdmin(ReadOnlyAdmin):
 
     @display(description="State", label={"failed": "danger", "pending": "warning"})
     def state(self, change: PendingChange) -> str:
-        return "failed" if change.error else "pending"
+        return "failed" if change.refused else "pending"
 
     @action(description="Try again now")
     def try_again(self, request: HttpRequest, queryset: models.QuerySet[PendingChange]) -> None:

@@ -12,13 +12,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 from celery import bootsteps
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.models.functions import Now
+from django.dispatch import Signal
 from django.utils import timezone
 
 from eslbridge import health, signals
@@ -27,8 +30,11 @@ from eslbridge.models import BEAT_SECONDS, Switch
 from eslbridge.protocol.errors import AuthenticationFailed, ESLError, Rejected
 from eslbridge.protocol.events import Event
 from eslbridge.publishing import history, outbox
-from eslbridge.publishing.publisher import Publisher, differences, in_words, queue_differences
+from eslbridge.publishing.comparison import differences, queue_differences
+from eslbridge.publishing.files import in_words
+from eslbridge.publishing.publisher import Publisher
 from eslbridge.store import StoreError
+from eslbridge.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +51,14 @@ SUBSCRIPTIONS = (
 COMPARE_SECONDS = 60
 # What is live against the switch's own lists; done with the next HEARTBEAT (every 20 s) after this.
 STOCK_SECONDS = 15
+# What the link finds out about its switch, and so stores.
+KNOWN_BY_THE_LINK = ("domain", "version", "up_since", "link", "reason", "link_since")
 # Without a notification (PostgreSQL restarted, a pooler that drops NOTIFY) the outbox is read this often.
 POLL_SECONDS = 1.0
+# Seconds before a thread that met a fault goes on, doubling.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+# What a stopping worker gives each of its threads to finish.
+STOP_SECONDS = 5.0
 
 _current: "Link | None" = None
 
@@ -82,9 +94,11 @@ class Link:
         self.conf_dir = Path(settings.FS_CONF_DIR)
         self.switch: Switch | None = None
         self._stopping = threading.Event()
-        self._wake = threading.Event()
         self._compare_now = threading.Event()
-        self._said = ""
+        self._storing = threading.Lock()
+        self._ready = threading.Event()  # connected, and it is known to which switch
+        self._trouble = "The switch does not answer."
+        self._said: dict[str, str] = {}
         self._stock_taken = time.monotonic()
         self.client = Client(
             settings.FS_HOST,
@@ -94,62 +108,103 @@ class Link:
             on_events=self._events,
             on_state=self._state,
         )
-        self._threads = [
+        self._publisher, self._pulse = (
             threading.Thread(target=self._keep, args=(body,), name=name, daemon=True)
             for name, body in (("publisher", self._publish_for_ever), ("pulse", self._pulse_for_ever))
-        ]
+        )
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        self._publisher.start()
+        self._pulse.start()
 
     def stop(self) -> None:
+        """A batch that is on its way may arrive first, if that does not take long."""
         self._stopping.set()
-        self._wake.set()
+        self._compare_now.set()
+        self._wake_the_publisher()
+        self._publisher.join(STOP_SECONDS)
         self.client.close()
-        for thread in self._threads:
-            thread.join(timeout=5)
+        for thread in (self._publisher, self._pulse):
+            thread.join(STOP_SECONDS)
+        self._take_leave()
 
     def wait_until_ready(self, timeout: float = 10.0) -> None:
         """Return when the switch is connected; raises LinkIsDown with the reason after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while not self.client.is_connected:
-            if time.monotonic() > deadline:
-                raise LinkIsDown(self._said or "The switch does not answer.")
-            time.sleep(0.02)
+        if not self._ready.wait(timeout):
+            raise LinkIsDown(self._trouble)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set() and self.client.is_connected
+
+    def row(self) -> Switch:
+        """The switch as this link knows it; raises LinkIsDown before it is announced."""
+        if self.switch is None:
+            raise LinkIsDown("The switch is not announced yet.")
+        return self.switch
 
     # --- threads ------------------------------------------------------------------------------------
 
     def _keep(self, body: Callable[[], None]) -> None:
         """Run a thread's body again after a fault: PostgreSQL or the disk may come back."""
-        pause = 0.5
+        pause = FIRST_PAUSE
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
                 body()
             except (DatabaseError, InterfaceError, psycopg.Error) as problem:
-                self._say(f"PostgreSQL does not answer: {str(problem).splitlines()[0]}")
+                self._say("PostgreSQL", _in_words(problem))
             except Exception:
                 log.exception("The %s stopped; it starts again.", threading.current_thread().name)
             finally:
                 connection.close()
-            pause = 0.5 if time.monotonic() - started > 60 else min(pause * 2, 10)
+            pause = FIRST_PAUSE if time.monotonic() - started > LONGEST_PAUSE else pause
             self._stopping.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _pulse_for_ever(self) -> None:
-        self.switch = own_switch()
+        if self.switch is None:
+            self.switch = own_switch()
+            self.switch.link, self.switch.reason = Switch.Link.CONNECTING, ""
         self.client.start()
         compared = time.monotonic()
         while not self._stopping.is_set():
-            self._beat()
-            if self._compare_now.wait(BEAT_SECONDS) or time.monotonic() - compared > COMPARE_SECONDS:
+            self._store()
+            asked = self._compare_now.wait(BEAT_SECONDS)
+            if self._stopping.is_set():
+                return
+            if asked or time.monotonic() - compared > COMPARE_SECONDS:
                 self._compare_now.clear()
                 compared = time.monotonic()
                 self.compare()
 
-    def _beat(self) -> None:
-        worker = f"{socket.gethostname()}:{os.getpid()}"
-        Switch.objects.filter(pk=self.row().pk).update(seen_at=timezone.now(), worker=worker)
+    def _store(self) -> None:
+        """Say that the worker lives, and all that the link knows: what could not be stored once comes with
+        the next beat. The time is PostgreSQL's, so that nobody is taken for gone whose clock is wrong."""
+        with self._storing:
+            switch = self.row()
+            known = {name: getattr(switch, name) for name in KNOWN_BY_THE_LINK}
+            mine = Switch.objects.filter(pk=switch.pk)
+            if not mine.update(**known, seen_at=Now(), worker=_worker()):
+                # Somebody deleted it while its worker runs: then it is announced as a new one.
+                self.switch = own_switch()
+                Switch.objects.filter(pk=self.switch.pk).update(**known, seen_at=Now(), worker=_worker())
+                self.switch.refresh_from_db()
+                self._compare_now.set()
+        self._all_is_well("PostgreSQL")
+
+    def _wake_the_publisher(self) -> None:
+        with suppress(DatabaseError, InterfaceError):  # then it ends with its next look
+            outbox.wake()
+
+    def _take_leave(self) -> None:
+        """The pages need not wait for three beats that do not come."""
+        switch = self.switch
+        try:
+            if switch and Switch.objects.filter(pk=switch.pk, worker=_worker()).update(seen_at=None):
+                self._tell(signals.link_down, switch=switch, reason="The worker of this switch was stopped.")
+        except (DatabaseError, InterfaceError) as problem:
+            self._say("PostgreSQL", _in_words(problem))
 
     def reload(self) -> None:
         """One reload for its own sake, kept among the reloads with the switch's words."""
@@ -157,85 +212,95 @@ class Link:
 
     def compare(self) -> None:
         """Compare the database with the directory, queue what differs, and keep how much it was."""
-        if not self.client.is_connected:
+        if not self.is_ready:
             return
         switch = self.row()
         try:
             found = differences(switch, self.conf_dir)
         except OSError as problem:
-            self._say(in_words(problem))
+            self._say("directory", in_words(problem))
             return
+        self._all_is_well("directory")
         queue_differences(switch, found)
+        Switch.objects.filter(pk=switch.pk).update(compared_at=Now(), differences=len(found))
         history.forget_old()
-        Switch.objects.filter(pk=switch.pk).update(compared_at=timezone.now(), differences=len(found))
 
     def _publish_for_ever(self) -> None:
         with psycopg.connect(**_connection_parameters(), autocommit=True) as listener:
             listener.execute(f"LISTEN {outbox.CHANNEL}")
             while not self._stopping.is_set():
-                if self.switch is not None and self.client.is_connected:
+                if self.is_ready:
                     Publisher(self.row(), self.client, self.conf_dir).publish()
                 for _ in listener.notifies(timeout=POLL_SECONDS, stop_after=1):
                     pass
 
-    def row(self) -> Switch:
-        if self.switch is None:
-            raise LinkIsDown("The switch is not announced yet.")
-        return self.switch
-
     # --- called by the client's dispatcher thread -----------------------------------------------------
 
     def _state(self, state: Connected | Disconnected) -> None:
-        close_old_connections()
         try:
             if isinstance(state, Connected):
                 self._connected()
             else:
                 self._disconnected(state.error)
-        except (DatabaseError, InterfaceError):
-            log.exception("The state of the link could not be stored")
+        except (DatabaseError, InterfaceError) as problem:
+            self._say("PostgreSQL", _in_words(problem))
         except ESLError as lost:
             log.info("Lost again while taking stock: %s", lost)
+        finally:
+            connection.close()
 
     def _connected(self) -> None:
-        switch = self.row()
-        client = self.client
+        switch, client = self.row(), self.client
         switch.domain = settings.FS_DOMAIN or client.api("global_getvar", "domain")
         switch.version = short_version(client.api("version"))
         switch.up_since = timezone.now() - timedelta(seconds=int(client.api("uptime") or 0))
         switch.link, switch.reason, switch.link_since = Switch.Link.CONNECTED, "", timezone.now()
-        switch.save(update_fields=["domain", "version", "up_since", "link", "reason", "link_since"])
+        self._ready.set()
         self._say(
-            f"Connected to FreeSWITCH {switch.version} at {switch.host}:{switch.esl_port}", logging.INFO
+            "link",
+            f"Connected to FreeSWITCH {switch.version} at {switch.host}:{switch.esl_port}",
+            logging.INFO,
         )
-        _tell(signals.link_up, switch=switch, client=client)
-        self._compare_now.set()
+        try:
+            self._store()
+            outbox.retry(self.row().pending.all())  # what it refused or lost before is worth another try
+        finally:
+            self._tell(signals.link_up, switch=switch, client=client)
+            self._compare_now.set()
 
     def _disconnected(self, error: ESLError) -> None:
         switch = self.row()
+        self._ready.clear()
         refused = isinstance(error, (AuthenticationFailed, Rejected))
         link = Switch.Link.REFUSED if isinstance(error, AuthenticationFailed) else Switch.Link.LOST
         what = "Refused by" if refused else "No connection to"
-        self._say(f"{what} {switch.host}:{switch.esl_port}: {error}; trying on")
-        if (switch.link, switch.reason) != (link, str(error)):
-            switch.link, switch.reason, switch.link_since = link, str(error), timezone.now()
-            switch.save(update_fields=["link", "reason", "link_since"])
-            _tell(signals.link_down, switch=switch, reason=switch.trouble or str(error))
+        self._trouble = f"{what} {switch.host}:{switch.esl_port}: {error}"
+        self._say("link", f"{self._trouble}; trying on")
+        if (switch.link, switch.reason) != (link, printable(str(error))):
+            switch.link, switch.reason, switch.link_since = link, printable(str(error)), timezone.now()
+            try:
+                self._store()
+            finally:
+                self._tell(signals.link_down, switch=switch, reason=self._trouble)
 
     def _events(self, events: list[Event]) -> None:
-        close_old_connections()
-        switch = self.row()
+        try:
+            self._sort(self.row(), events)
+        finally:
+            connection.close()
+
+    def _sort(self, switch: Switch, events: list[Event]) -> None:
         for heartbeat in (event for event in events if event.name == "HEARTBEAT"):
             self._heartbeat(switch, heartbeat)
         channels = [event for event in events if event.name.startswith(("CHANNEL_", "CALL_", "BACKGROUND_"))]
         registrations = [event for event in events if event.subclass in REGISTRATIONS]
         gateways = [event for event in events if event.subclass in GATEWAYS]
         if registrations:
-            _tell(signals.registration_events, switch=switch, client=self.client, events=registrations)
+            self._tell(signals.registration_events, switch=switch, client=self.client, events=registrations)
         if gateways:
-            _tell(signals.gateway_events, switch=switch, client=self.client, events=gateways)
+            self._tell(signals.gateway_events, switch=switch, client=self.client, events=gateways)
         if channels:
-            _tell(signals.channel_events, switch=switch, events=channels)
+            self._tell(signals.channel_events, switch=switch, events=channels)
 
     def _heartbeat(self, switch: Switch, heartbeat: Event) -> None:
         try:
@@ -248,21 +313,39 @@ class Link:
         """Here, on the dispatcher's thread, the switch's answer and its events cannot overtake each other."""
         if time.monotonic() - self._stock_taken > STOCK_SECONDS:
             self._stock_taken = time.monotonic()
-            _tell(signals.compare, switch=switch, client=self.client)
+            self._tell(signals.compare, switch=switch, client=self.client)
 
-    def _say(self, text: str, level: int = logging.WARNING) -> None:
+    def _tell(self, signal: Signal, **arguments: object) -> None:
+        for receiver, result in signal.send_robust(sender=Link, **arguments):
+            if isinstance(result, (OperationalError, InterfaceError)):
+                self._say("PostgreSQL", _in_words(result))
+            elif isinstance(result, StoreError):
+                self._say("Redis", f"Redis does not answer: {result}")
+            elif isinstance(result, ESLError):
+                log.info("%s: the switch was lost: %s", receiver.__qualname__, result)
+            elif isinstance(result, Exception):
+                log.error("%s failed", receiver.__qualname__, exc_info=result)
+
+    def _say(self, about: str, text: str, level: int = logging.WARNING) -> None:
         """Log what changed, once: a switch that is away for a day must not fill the disk."""
-        if text != self._said:
-            self._said = text
+        if text != self._said.get(about):
+            self._said[about] = text
             log.log(level, text)
 
+    def _all_is_well(self, about: str) -> None:
+        if self._said.pop(about, ""):
+            log.info("%s: all is well again", about)
 
-def _tell(signal, **arguments: object) -> None:
-    for receiver, result in signal.send_robust(sender=Link, **arguments):
-        if isinstance(result, OperationalError):
-            log.error("%s: PostgreSQL does not answer: %s", receiver.__qualname__, result)
-        elif isinstance(result, Exception):
-            log.error("%s failed", receiver.__qualname__, exc_info=result)
+
+def _in_words(problem: Exception) -> str:
+    first = next(iter(str(problem).splitlines()), "") or type(problem).__name__
+    if isinstance(problem, (OperationalError, InterfaceError, psycopg.OperationalError)):
+        return f"PostgreSQL does not answer: {first}"
+    return f"PostgreSQL refused something: {first}"
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _connection_parameters() -> dict[str, object]:

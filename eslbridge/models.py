@@ -2,14 +2,29 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.functional import cached_property
 
 # A worker says that it lives every BEAT_SECONDS; three missed beats and it is taken for gone.
 BEAT_SECONDS = 5
 WORKER_GONE_AFTER = timedelta(seconds=3 * BEAT_SECONDS)
+
+
+class PublishedModel(models.Model):
+    """The base of what is published: saved and queued in one transaction, or not at all.
+
+    Django sends post_save after the transaction that a lone save() makes for itself.
+    """
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic(savepoint=False):
+            super().save(*args, **kwargs)
 
 
 class Switch(models.Model):
@@ -82,6 +97,10 @@ class PendingChange(models.Model):
     since = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True)
+    refused = models.BooleanField(
+        default=False,
+        help_text="The switch or a rule said no: a person has to look. Else it comes by itself.",
+    )
     retry_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -95,8 +114,8 @@ class PendingChange(models.Model):
 
     @property
     def why(self) -> str:
-        """Why this is not live yet: the last failure, or what the link says."""
-        return self.error or self.switch.trouble or "On its way."
+        """Why this is not live yet: what was refused, what the link says, or what went wrong last."""
+        return (self.error if self.refused else self.switch.trouble or self.error) or "On its way."
 
 
 class PublishedFile(models.Model):

@@ -5,6 +5,8 @@ from functools import lru_cache
 
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 log = logging.getLogger(__name__)
 
@@ -12,32 +14,43 @@ log = logging.getLogger(__name__)
 NEWS = "patchbay:news"
 # A page must not hang because Redis does: it says so instead.
 _TIMEOUT_SECONDS = 2.0
+# Nor must a form that is saved: whoever misses this news asks anyway.
+_NEWS_TIMEOUT_SECONDS = 0.1
 
 StoreError = redis.RedisError
 
 
-@lru_cache(maxsize=4)
-def _client(url: str) -> redis.Redis:
+@lru_cache(maxsize=8)
+def _client(url: str, timeout: float) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         decode_responses=True,
-        socket_timeout=_TIMEOUT_SECONDS,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         health_check_interval=30,
+        # Once more at once, for a connection that died unseen. The library's own way waits seconds in between.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 
 
 def store() -> redis.Redis:
     """The shared, thread-safe client; str in, str out. Its calls raise StoreError."""
-    return _client(settings.REDIS_URL)
+    return _client(settings.REDIS_URL, _TIMEOUT_SECONDS)
+
+
+_is_deaf = False
 
 
 def announce(*topics: str) -> None:
     """Tell the open pages what changed. Without Redis they find out by asking: nothing is lost."""
+    global _is_deaf  # noqa: PLW0603 - so that a day without Redis is one line in the log
     try:
-        pipeline = store().pipeline(transaction=False)
+        pipeline = _client(settings.REDIS_URL, _NEWS_TIMEOUT_SECONDS).pipeline(transaction=False)
         for topic in topics:
             pipeline.publish(NEWS, topic)
         pipeline.execute()
     except StoreError as problem:
-        log.info("Redis does not take news: %s", problem)
+        log.log(logging.DEBUG if _is_deaf else logging.WARNING, "Redis does not take news: %s", problem)
+        _is_deaf = True
+    else:
+        _is_deaf = False

@@ -4,11 +4,12 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from agents.models import Agent
+from eslbridge.models import PublishedModel
 
 from .validators import in_words, to_e164
 
 
-class InboundRoute(models.Model):
+class InboundRoute(PublishedModel):
     """A DID and the agent that it rings."""
 
     did = models.CharField(

@@ -81,6 +81,7 @@ class Migration(migrations.Migration):
                 ('since', models.DateTimeField(default=django.utils.timezone.now)),
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('error', models.TextField(blank=True)),
+                ('refused', models.BooleanField(default=False, help_text='The switch or a rule said no: a person has to look. Else it comes by itself.')),
                 ('retry_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('switch', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pending', to='eslbridge.switch')),
             ],

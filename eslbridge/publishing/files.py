@@ -1,7 +1,8 @@
 """The configuration directory of one switch: whole files or none, and never a file that is not ours."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from eslbridge.switchxml import managed_by
@@ -29,14 +30,14 @@ class ConfDir:
 
     def _file(self, path: str) -> Path:
         pure = PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts:
+        if pure.is_absolute() or ".." in pure.parts or str(pure) != path:
             raise NotOurs(f"{path} leads out of the configuration directory.")
         return self.root / pure
 
     def read(self, path: str) -> str | None:
         """The text of our file, None when there is no file; NotOurs when somebody else's stands there."""
         try:
-            text = self._file(path).read_text(errors="surrogateescape")
+            text = _text(self._file(path))
         except FileNotFoundError:
             return None
         if managed_by(text) is None:
@@ -47,7 +48,11 @@ class ConfDir:
         return text
 
     def write(self, path: str, content: str | None) -> None:
-        """Put the whole file in place, or take it away (None). Durable after `settle`."""
+        """Put the whole file in place, or take it away (None). Durable after `settle`.
+
+        Raises NotOurs, and changes nothing, when somebody else's file stands there.
+        """
+        self.read(path)  # again, at the last moment: somebody may have put a file there since
         file = self._file(path)
         if content is None:
             file.unlink(missing_ok=True)
@@ -56,15 +61,16 @@ class ConfDir:
         temporary = file.with_name(f".{file.name}{_TEMPORARY}")
         try:
             # 0640: user files hold passwords. The switch reads them through the directory's group.
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-            with os.fdopen(descriptor, "w", errors="surrogateescape") as stream:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o640)
+            with os.fdopen(descriptor, "wb") as stream:
                 self._share_with_the_group_of(file.parent, descriptor)
-                stream.write(content)
+                stream.write(as_bytes(content))
                 stream.flush()
                 os.fsync(descriptor)
             temporary.replace(file)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # the first fault is the one to tell
+                temporary.unlink(missing_ok=True)
             raise
 
     @staticmethod
@@ -76,24 +82,61 @@ class ConfDir:
             except PermissionError:  # not a member of that group: the switch must then run as this user
                 return
 
-    def settle(self, paths: set[str]) -> None:
-        """Make the renames below these paths' directories durable."""
-        for directory in {self._file(path).parent for path in paths}:
-            if not directory.is_dir():
-                continue
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    def settle(self, directory: str) -> None:
+        """Make what was renamed into and removed from this directory durable."""
+        place = self._file(directory)
+        if not place.is_dir():
+            return
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sweep(self, directories: Iterable[str]) -> None:
+        """Remove the half-written files that a killed worker left. Only for who alone writes here."""
+        for directory in directories:
+            for file in (self.root / directory).glob(f".*{_TEMPORARY}"):
+                file.unlink(missing_ok=True)
 
     def managed(self, directories: set[str]) -> Iterator[tuple[str, str]]:
         """(path, text) of every file of ours directly in these directories, sorted."""
         for directory in sorted(directories):
             for file in sorted((self.root / directory).glob("*.xml")):
                 try:
-                    text = file.read_text(errors="surrogateescape")
-                except FileNotFoundError:
+                    text = _text(file)
+                except (FileNotFoundError, IsADirectoryError):
                     continue
                 if managed_by(text) is not None:
                     yield f"{directory}/{file.name}", text
+
+
+def _text(file: Path) -> str:
+    """The bytes as text, whatever the locale, from which `as_bytes` makes the same bytes again."""
+    return file.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def owner_of(text: str) -> tuple[str, int] | None:
+    """The kind and primary key of the object that a managed file names."""
+    kind, _, pk = (managed_by(text) or "").partition(":")
+    return (kind, int(pk)) if pk.isdecimal() else None
+
+
+def as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def in_words(problem: OSError) -> str:
+    """An operating-system error as a sentence that says what to do."""
+    if isinstance(problem, NotADirectoryError) and not problem.filename:
+        return str(problem)
+    where = problem.filename or "the configuration directory"
+    match problem:
+        case PermissionError():
+            return (
+                f"The worker may not write {where}: give its user the right to, "
+                "or run it as the switch's user."
+            )
+        case FileNotFoundError():
+            return f"{where} does not exist where the worker runs: set FS_CONF_DIR."
+    return f"Writing {where} failed: {problem.strerror or problem}"

@@ -2,30 +2,43 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from difflib import unified_diff
 
 from django.db import models
 from django.utils import timezone
 
 from eslbridge.models import FileChange, Reload, Switch
+from eslbridge.text import printable
 
-from .state import changed_lines, without_secrets
+from .state import comparable_lines, without_secrets
 
 # Lines of a difference that are kept; a file of an agent has thirty.
 MOST_LINES = 200
+# Comparing takes long when many lines differ: somebody may have put anything into our file.
+MOST_COMPARED = 1000
 KEPT = timedelta(days=90)
 
 
 def remember(switch: Switch, changes: Iterable[tuple[str, str, int, str, str]]) -> None:
     """Keep (path, kind, object id, old text, new text) as differences; nothing for those without one."""
-    rows = []
-    for path, kind, object_id, old, new in changes:
-        lines = changed_lines(without_secrets(old), without_secrets(new))
-        different = [f"{mark} {line.strip()}" for mark, line in lines if mark != " "][:MOST_LINES]
-        secret = not different and old != new
-        text = "\n".join(different) or ("A password was changed." if secret else "")
-        if text:
-            rows.append(FileChange(switch=switch, path=path, kind=kind, object_id=object_id, difference=text))
+    rows = [
+        FileChange(switch=switch, path=path, kind=kind, object_id=object_id, difference=text)
+        for path, kind, object_id, old, new in changes
+        if (text := difference(old, new))
+    ]
     FileChange.objects.bulk_create(rows, batch_size=2000)
+
+
+def difference(old: str, new: str) -> str:
+    """The lines that went (-) and came (+), without passwords; empty when only the revision differs."""
+    before, after = (comparable_lines(without_secrets(printable(text))) for text in (old, new))
+    if max(len(before), len(after)) > MOST_COMPARED:
+        return "A file of so many lines is not one that Patchbay wrote: it was replaced."
+    compared = list(unified_diff(before, after, n=0, lineterm=""))[2:]
+    different = [f"{line[0]} {line[1:].strip()}" for line in compared if line[0] in "-+"]
+    if not different and comparable_lines(old) != comparable_lines(new):
+        return "A password was changed."
+    return "\n".join(different[:MOST_LINES])
 
 
 def last_changes(instance: models.Model, most: int = 5) -> list[FileChange]:

@@ -2,44 +2,57 @@
 
 PostgreSQL itself wakes the workers: NOTIFY is delivered when, and only when, the transaction commits,
 and needs no broker. A burst in one transaction is one notification, and one batch.
+
+All times here are PostgreSQL's: the clocks of the site and of the workers may differ.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce
+from operator import or_
 
 from django.db import connection, models, transaction
-from django.db.models import F, Func
-from django.utils import timezone
+from django.db.models import Func, Q
+from django.db.models.functions import Collate, Now
 
 from eslbridge import signals
 from eslbridge.models import PendingChange, PublishedFile, Switch
+from eslbridge.text import printable
 
 from .registry import affected_by, publication_of
 
 CHANNEL = "patchbay_outbox"
-BATCH = 2000  # rows an insert: some 600 KB of SQL
+# A change that failed is tried again after 2 s, then 4, up to this.
+LONGEST_DELAY = timedelta(seconds=60)
+BATCH = 2000  # rows in one statement
+_TRIED = ("attempts", "error", "refused")
 _NEW_UUID = Func(function="gen_random_uuid", output_field=models.UUIDField())
 
 
-def queue(*instances: models.Model) -> None:
-    """Queue each object's file on every switch; and its old file, when its path has changed.
+_Key = tuple[str, int]  # an object: its kind and primary key
 
-    Any number of objects takes the same few queries (a further insert for every 2,000 files).
+
+@transaction.atomic(savepoint=False)
+def queue(*instances: models.Model) -> None:
+    """Queue each object's file on every switch; and its old files, when its path has changed.
+
+    The number of queries does not depend on the number of objects.
     """
+    if not instances:
+        return
     switches = list(Switch.objects.all())
-    current: dict[tuple[int, str], PendingChange] = {}
-    old: dict[tuple[int, str], PendingChange] = {}
-    for kind, of_kind in _by_kind(instances).items():
-        _again(kind, of_kind)
-        known = _known(kind, of_kind)
-        for instance in of_kind:
-            path = _path(instance)
-            current |= {(switch.pk, path): _row(switch, path, instance) for switch in switches}
-            for gone in known[instance.pk] - {path}:
-                old |= {(switch.pk, gone): _row(switch, gone, instance) for switch in switches}
+    waiting, published = _again(instances), _published(instances)
+    current, old = [], []
+    for instance in instances:
+        path, key = _path(instance), _key(instance)
+        current += [_row(switch, path, instance) for switch in switches]
+        gone = (waiting[key] | published[key]) - {path}
+        old += [_row(switch, each, instance) for each in gone for switch in switches]
     # Another object may be waiting to take over an old path: then that one decides what is there.
-    PendingChange.objects.bulk_create([*old.values()], ignore_conflicts=True, batch_size=BATCH)
-    add(current.values())
+    add_missing(old)
+    add(current)
     kinds = {instance._meta.label_lower for instance in instances}
     transaction.on_commit(lambda: signals.queued.send_robust(sender=None, kinds=kinds))
 
@@ -74,48 +87,82 @@ def _path(instance: models.Model) -> str:
     return publication.path(instance)
 
 
+def _key(instance: models.Model) -> _Key:
+    return instance._meta.label_lower, instance.pk
+
+
 def _row(switch: Switch, path: str, instance: models.Model) -> PendingChange:
-    kind = instance._meta.label_lower
-    return PendingChange(
-        switch=switch, path=path, label=str(instance)[:255], kind=kind, object_id=instance.pk
-    )
+    kind, pk = _key(instance)
+    return PendingChange(switch=switch, path=path, label=str(instance)[:255], kind=kind, object_id=pk)
 
 
-def _known(kind: str, instances: list[models.Model]) -> dict[int, set[str]]:
-    """The files of these objects that are, or were about to be, on a switch, by primary key."""
-    found: dict[int, set[str]] = defaultdict(set)
-    for table in (PublishedFile, PendingChange):
-        for pk, path in _of(table, kind, instances).values_list("object_id", "path"):
-            found[pk].add(path)
-    return found
+def _of(instances: Iterable[models.Model]) -> Q:
+    keys: dict[str, list[int]] = defaultdict(list)
+    for kind, pk in map(_key, instances):
+        keys[kind].append(pk)
+    return reduce(or_, (Q(kind=kind, object_id__in=pks) for kind, pks in keys.items()))
 
 
-def _again(kind: str, instances: list[models.Model]) -> None:
-    """A publisher that holds an older state of these objects must not take their rows away."""
-    _of(PendingChange, kind, instances).update(revision=_NEW_UUID, retry_at=timezone.now())
+def _published(instances: Iterable[models.Model]) -> dict[_Key, set[str]]:
+    """The files of these objects that are on a switch."""
+    paths: dict[_Key, set[str]] = defaultdict(set)
+    rows = PublishedFile.objects.filter(_of(instances)).values_list("kind", "object_id", "path")
+    for kind, pk, path in rows:
+        paths[kind, pk].add(path)
+    return paths
 
 
-def _of(table: type[models.Model], kind: str, instances: list[models.Model]) -> models.QuerySet:
-    return table.objects.filter(kind=kind, object_id__in=[each.pk for each in instances])
+def _again(instances: Iterable[models.Model]) -> dict[_Key, set[str]]:
+    """The files of these objects that wait already; a publisher that holds an older state of such an object
+    must not take its rows away."""
+    paths: dict[_Key, set[str]] = defaultdict(set)
+    in_order = PendingChange.objects.filter(_of(instances)).order_by("switch_id", Collate("path", "C"))
+    rows = list(in_order.select_for_update())
+    for row in rows:
+        paths[row.kind, row.object_id].add(row.path)
+    if rows:
+        _at_once(
+            PendingChange.objects.filter(pk__in=[row.pk for row in rows]), attempts=0, error="", refused=False
+        )
+    return paths
 
 
-def add(rows: Iterable[PendingChange]) -> int:
-    """Put rows into the outbox and wake the workers; returns how many.
+def _at_once(changes: models.QuerySet[PendingChange], **more: object) -> int:
+    return changes.update(revision=_NEW_UUID, retry_at=Now(), **more)
+
+
+def _ordered(rows: Iterable[PendingChange]) -> list[PendingChange]:
+    """One row a switch and file, the last one; in one order everywhere: no two savers wait for each other."""
+    latest = {(row.switch_id, row.path): row for row in rows}
+    for row in latest.values():
+        row.since = row.retry_at = Now()
+    return [latest[key] for key in sorted(latest)]
+
+
+def add(rows: Iterable[PendingChange]) -> None:
+    """Put rows into the outbox and wake the workers.
 
     A row that is waiting already gets a new revision (so that a publisher that has read the old one
-    does not take it away), keeps the time since when it waits, and is due at once.
+    does not take it away), keeps the time since when it waits, and is due at once, as if never tried.
     """
-    rows = list(rows)
-    if rows:
+    ordered = _ordered(rows)
+    if ordered:
         PendingChange.objects.bulk_create(
-            rows,
+            ordered,
             update_conflicts=True,
             unique_fields=["switch", "path"],
-            update_fields=["kind", "object_id", "label", "revision", "retry_at"],
+            update_fields=["kind", "object_id", "label", "revision", "retry_at", *_TRIED],
             batch_size=BATCH,
         )
         wake()
-    return len(rows)
+
+
+def add_missing(rows: Iterable[PendingChange]) -> None:
+    """Put rows into the outbox where nothing waits for that file yet, and wake the workers."""
+    ordered = _ordered(rows)
+    if ordered:
+        PendingChange.objects.bulk_create(ordered, ignore_conflicts=True, batch_size=BATCH)
+        wake()
 
 
 def wake() -> None:
@@ -124,30 +171,61 @@ def wake() -> None:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
 
+@transaction.atomic
 def retry(changes: models.QuerySet[PendingChange]) -> int:
     """Make waiting changes due now; returns how many."""
-    count = changes.update(retry_at=timezone.now(), revision=_NEW_UUID)
+    # What somebody holds is being saved, and so due anyway: see _unchanged.
+    free = changes.select_for_update(skip_locked=True, of=("self",))
+    count = _at_once(PendingChange.objects.filter(pk__in=[change.pk for change in free]))
     wake()
     return count
 
 
 def due(switch: Switch, limit: int) -> list[PendingChange]:
     """What waits for this switch and may be tried now, longest waiting first."""
-    return list(switch.pending.filter(retry_at__lte=timezone.now()).order_by("since")[:limit])
+    # Nothing is put off for longer than that: the clock was set back since.
+    is_due = Q(retry_at__lte=Now()) | Q(retry_at__gt=Now() + 2 * LONGEST_DELAY)
+    return list(switch.pending.filter(is_due).order_by("since")[:limit])
 
 
+@transaction.atomic
 def done(changes: Iterable[PendingChange]) -> None:
     """Take away what has arrived, unless it was changed again in the meantime."""
-    PendingChange.objects.filter(
-        pk__in=[change.pk for change in changes], revision__in=[change.revision for change in changes]
-    ).delete()
+    PendingChange.objects.filter(pk__in=[row.pk for row in _unchanged(changes)]).delete()
 
 
-def failed(changes: Iterable[PendingChange], errors: dict[str, str]) -> None:
-    """Keep the reason (by path) on each change, and try again later: 2 s doubling to a minute."""
-    now = timezone.now()
-    for change in changes:
-        delay = timezone.timedelta(seconds=min(2 ** min(change.attempts + 1, 6), 60))
-        PendingChange.objects.filter(pk=change.pk, revision=change.revision).update(
-            error=errors[change.path], attempts=F("attempts") + 1, retry_at=now + delay
-        )
+@dataclass(frozen=True)
+class Failure:
+    """Why a change is not live. `refused`: the switch or a rule said no, and a person has to look; else the
+    disk or the link was away, and comes back."""
+
+    reason: str
+    refused: bool = True
+
+
+@transaction.atomic
+def failed(changes: Iterable[PendingChange], failures: Mapping[str, Failure]) -> None:
+    """Keep the failure (by path) on each change, and try again later: 2 s doubling to a minute."""
+    rows = _unchanged(changes)
+    for row in rows:
+        delay = min(timedelta(seconds=2 ** min(row.attempts + 1, 10)), LONGEST_DELAY)
+        row.error, row.refused = printable(failures[row.path].reason), failures[row.path].refused
+        row.attempts, row.retry_at = row.attempts + 1, Now() + delay
+    PendingChange.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["switch", "path"],
+        update_fields=["retry_at", *_TRIED],
+        batch_size=BATCH,
+    )
+
+
+def _unchanged(changes: Iterable[PendingChange]) -> list[PendingChange]:
+    """These rows, locked, as far as they are still as they were read.
+
+    A row that somebody else holds is being changed: it is left alone, and never waited for. A publisher
+    that waited could make a user's save fail (both waiting for each other).
+    """
+    revisions = {change.pk: change.revision for change in changes}
+    rows = PendingChange.objects.filter(pk__in=revisions).select_for_update(skip_locked=True)
+    return [row for row in rows if row.revision == revisions[row.pk]]

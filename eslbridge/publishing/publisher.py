@@ -3,24 +3,37 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.utils import timezone
 
 from eslbridge import signals
 from eslbridge.models import PendingChange, PublishedFile, Reload, Switch
-from eslbridge.protocol.errors import ESLError
-from eslbridge.switchxml import UnsafeValue, managed_by
+from eslbridge.protocol.errors import CommandFailed, ESLError
+from eslbridge.switchxml import UnsafeValue
 from eslbridge.text import printable
 
 from . import history, outbox
 from .diagnosis import broken_files
-from .files import ConfDir, NotOurs
-from .registry import Check, Publication, Rendered, Target, publication, publications
+from .files import ConfDir, NotOurs, in_words, owner_of
+from .outbox import Failure
+from .registry import (
+    Answer,
+    Check,
+    Progress,
+    Publication,
+    Rendered,
+    Target,
+    digest,
+    publication,
+    publications,
+    untold,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +41,13 @@ log = logging.getLogger(__name__)
 BATCH = 20_000
 # What an api reload may take: 10,000 users need about a second on a small machine.
 RELOAD_TIMEOUT = 60.0
+# Questions to the switch in one go, and the seconds that their answers may take. While they are answered
+# no event comes and no call is placed over this connection, so not too many at once.
+QUESTIONS = 250
 READ_BACK_TIMEOUT = 30.0
 RELOADED = "+OK [Success]"
+
+_swept: set[Path] = set()
 
 
 class Commands(Protocol):
@@ -44,25 +62,57 @@ class _Item:
     """One waiting file on its way."""
 
     change: PendingChange
-    publication: Publication | None
+    kind: str
+    object_id: int
     wanted: Rendered | None = None
     before: str | None = None
     known: str | None = None  # the hash that the switch was last seen to have
-    error: str = ""
+    handmade: str = ""  # why the file that stands there is not ours
+    failure: Failure | None = None
+    is_unsure: bool = False  # reloaded, but the switch has something else, or could not be asked
+
+    @property
+    def path(self) -> str:
+        return self.change.path
 
     @property
     def content(self) -> str | None:
         return self.wanted.content if self.wanted else None
 
     @property
-    def is_live(self) -> bool:
-        """The file is as wanted, and the switch has been seen to have read it so."""
-        return self.before == self.content and self.known == (self.wanted.sha256 if self.wanted else None)
+    def hash(self) -> str | None:
+        return self.wanted.sha256 if self.wanted else None
 
     @property
-    def replaces(self) -> bool:
-        """The switch had something else here before (also when a worker died in between)."""
-        return not self.is_live and (self.before is not None or self.known is not None)
+    def must_move(self) -> bool:
+        """The file is not as wanted, or the switch has not been seen to have read it so."""
+        if self.failure or self.handmade:
+            return False
+        return self.before != self.content or self.known != self.hash
+
+    @property
+    def old(self) -> str | None:
+        """What the switch had; None when nothing, and when that is not known: a worker died in between."""
+        is_sure = self.before is not None and self.known in (None, digest(self.before))
+        return self.before if is_sure else None
+
+    def commands(self, target: Target) -> list[str]:
+        """What to tell the switch after the reload, because it had something else here before."""
+        found = publication(self.kind)
+        if found is None or (self.before is None and self.known is None):
+            return []
+        return list(found.after_reload(self.path, self.old, self.content, target))
+
+    def fails(self, reason: str, *, refused: bool = True) -> None:
+        """Keep why; the first reason is the one to tell."""
+        self.failure = self.failure or Failure(reason, refused)
+
+    def stumbles(self, problem: OSError) -> None:
+        self.fails(in_words(problem), refused=False)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return self.wanted.checks if self.wanted else ()
 
 
 @dataclass
@@ -80,7 +130,8 @@ class Outcome:
 class Publisher:
     """Publishes to one switch. Only one publisher works on a switch at a time, over all processes."""
 
-    def __init__(self, switch: Switch, client: Commands, conf_dir: Path) -> None:
+    def __init__(self, switch: Switch, client: Commands, conf_dir: Path, progress: Progress = untold) -> None:
+        self.progress = progress
         self.switch = switch
         self.client = client
         self.target = Target(switch.name, switch.domain)
@@ -91,7 +142,8 @@ class Publisher:
         or `wait` for it.
 
         Never raises for the switch's or the disk's faults: those are kept on the changes, as the reason why
-        they are not live.
+        they are not live. It may die between any two steps: a change is taken away only when all is done,
+        and who publishes next starts from what is on the disk and what the switch is known to have.
         """
         outcome = Outcome()
         with only_publisher(self.switch, wait=wait) as mine:
@@ -104,138 +156,207 @@ class Publisher:
         return outcome
 
     def _publish(self, changes: list[PendingChange], outcome: Outcome) -> None:
-        items = self._render(changes)
-        self._compare(items)
-        moved = [item for item in items if not item.error and not item.is_live]
+        items = [_Item(change, change.kind, change.object_id) for change in changes]
+        self._sweep()
+        self._read(items)
+        self._render(items)
+        self._ask_the_owners(items)
+        moved = [item for item in items if item.must_move]
         self._write(moved)
-        written = [item for item in moved if not item.error]
+        written = [item for item in moved if not item.failure]
         if written:
             self._reload(written, outcome)
         self._settle(items, moved, outcome)
 
     def reload(self, files: int = 0) -> Reload:
-        """Have the switch read its files, and keep what it said. `bgapi`: commands need not wait for it."""
+        """Have the switch read its files, and keep what it said."""
+        done, _ = self._ask_to_reload(files)
+        done.save()
+        return done
+
+    def _ask_to_reload(self, files: int) -> tuple[Reload, bool]:
+        """What came of it, not yet stored, and whether the switch answered. `bgapi`: others need not wait."""
+        is_answered = True
+        done = Reload(switch=self.switch, files=files, at=timezone.now(), succeeded=False)
         started = time.monotonic()
         try:
             reply = self.client.bgapi("reloadxml").result(RELOAD_TIMEOUT)
+            done.succeeded = reply.strip() == RELOADED
+        except CommandFailed as refused:
+            reply = refused.reply
         except ESLError as lost:
-            reply = f"The switch did not answer the reload: {lost}"
-        else:
-            if reply.strip() != RELOADED and (broken := broken_files(self.disk.root)):
-                reply = f"{reply.strip()} ({'; '.join(broken)})"
-        return Reload.objects.create(
-            switch=self.switch,
-            files=files,
-            milliseconds=round((time.monotonic() - started) * 1000),
-            succeeded=reply.strip() == RELOADED,
-            reply=printable(reply, 2000),
-        )
+            reply, is_answered = f"The switch did not answer the reload: {lost}", False
+        done.milliseconds = round((time.monotonic() - started) * 1000)
+        if is_answered and not done.succeeded and (broken := broken_files(self.disk.root)):
+            reply = f"{reply.strip()} ({'; '.join(broken)})"
+        done.reply = printable(reply.strip(), 2000)
+        return done, is_answered
 
-    # --- what should be there -----------------------------------------------------------------------
+    # --- what there is, and what should be there ------------------------------------------------------
 
-    def _render(self, changes: list[PendingChange]) -> list[_Item]:
-        items = [_Item(change, publication(change.kind)) for change in changes]
+    def _sweep(self) -> None:
+        """Once a process: what one that was killed left. Here, because only who publishes writes."""
+        if self.disk.root not in _swept:
+            with suppress(OSError):
+                self.disk.sweep({found.directory for found in publications()})
+            _swept.add(self.disk.root)
+
+    def _read(self, items: list[_Item]) -> None:
+        paths = [item.path for item in items]
+        known = dict(self.switch.published.filter(path__in=paths).values_list("path", "sha256"))
+        for item in items:
+            item.known = known.get(item.path)
+            try:
+                self.disk.require()
+                item.before = self.disk.read(item.path)
+            except NotOurs as refused:
+                item.handmade = str(refused)
+            except OSError as problem:
+                item.stumbles(problem)
+
+    def _render(self, items: Iterable[_Item]) -> None:
         by_kind: dict[str, dict[int, list[_Item]]] = defaultdict(lambda: defaultdict(list))
         for item in items:
-            by_kind[item.change.kind][item.change.object_id].append(item)
+            by_kind[item.kind][item.object_id].append(item)
         for kind, of_kind in by_kind.items():
             if found := publication(kind):
-                self._render_kind(found, of_kind)
-        return items
+                try:
+                    self._render_kind(found, of_kind)
+                except (DatabaseError, InterfaceError):
+                    raise
+                except Exception as defect:  # a key that is gone, say: the other kinds must still travel
+                    log.exception("%s cannot be read", kind)
+                    for item in (each for some in of_kind.values() for each in some):
+                        item.fails(f"It cannot be read from the database: {defect}")
 
     def _render_kind(self, found: Publication, items: dict[int, list[_Item]]) -> None:
         for pk, _, instance in found.objects(items):
             path = found.path(instance)
             for item in items[pk]:
-                if item.change.path == path:
-                    try:
-                        item.wanted = found.render(instance, self.target)
-                    except UnsafeValue as refused:
-                        item.error = str(refused)
+                if item.path == path and not item.failure:
+                    self._render_one(found, instance, item)
 
-    def _compare(self, items: list[_Item]) -> None:
-        paths = [item.change.path for item in items]
-        known = dict(self.switch.published.filter(path__in=paths).values_list("path", "sha256"))
+    def _render_one(self, found: Publication, instance: object, item: _Item) -> None:
+        if item.path.rpartition("/")[0] != found.directory:
+            item.fails(f"{item.path} is not directly in {found.directory}.")
+            return
+        try:
+            item.wanted = found.render(instance, self.target)
+        except UnsafeValue as refused:
+            item.fails(str(refused))
+        except Exception as defect:  # one object's fault must not stop the others
+            log.exception("%s cannot be rendered", item.path)
+            item.fails(f"Its file cannot be made: {defect}")
+        if item.wanted and item.handmade:
+            item.fails(item.handmade)
+
+    def _ask_the_owners(self, items: list[_Item]) -> None:
+        """Where the change's own object wants no file, the one that the file there names may still want it:
+        a change can be older than what stands there."""
+        others = []
         for item in items:
-            item.known = known.get(item.change.path)
-            try:
-                self.disk.require()
-                item.before = self.disk.read(item.change.path)
-            except NotOurs as refused:
-                # Nothing of ours is wanted there: then nothing of ours is missing.
-                item.error = item.error or (str(refused) if item.wanted else "")
-            except OSError as problem:
-                item.error = item.error or in_words(problem)
+            if item.wanted or item.failure or item.before is None:
+                continue
+            owner = owner_of(item.before)
+            if owner and owner != (item.kind, item.object_id):
+                item.kind, item.object_id = owner
+                others.append(item)
+        self._render(others)
 
     # --- putting it there ---------------------------------------------------------------------------
 
     def _write(self, items: list[_Item]) -> None:
+        for done, item in enumerate(items, start=1):
+            self._write_one(item, item.content)
+            self.progress("Writing", done, len(items))
+        self._make_durable(items)
+
+    def _write_one(self, item: _Item, content: str | None) -> None:
+        try:
+            self.disk.write(item.path, content)
+        except NotOurs as refused:
+            item.fails(str(refused))
+        except OSError as problem:
+            item.stumbles(problem)
+
+    def _make_durable(self, items: list[_Item]) -> None:
+        by_directory: dict[str, list[_Item]] = defaultdict(list)
         for item in items:
+            by_directory[item.path.rpartition("/")[0]].append(item)
+        for directory, inside in by_directory.items():
             try:
-                self.disk.write(item.change.path, item.content)
+                self.disk.settle(directory)
             except OSError as problem:
-                item.error = in_words(problem)
-        self.disk.settle({item.change.path for item in items if not item.error})
+                for item in inside:
+                    item.stumbles(problem)
 
     def _reload(self, items: list[_Item], outcome: Outcome) -> None:
-        done = self.reload(len(items))
+        done, is_answered = self._ask_to_reload(len(items))
+        if not done.succeeded:
+            self._take_back(items, done.reply, refused=is_answered)
+        done.save()
         outcome.reloads += 1
         outcome.milliseconds += done.milliseconds
         if done.succeeded:
             self._tell_and_ask(items)
-        else:
-            self._take_back(items, done.reply)
 
-    def _take_back(self, items: list[_Item], reply: str) -> None:
+    def _take_back(self, items: list[_Item], reply: str, *, refused: bool) -> None:
         """The switch kept its old configuration: a restart must not come up with worse than before."""
         for item in items:
-            item.error = f"The switch refused the configuration: {reply.strip()}"
-            try:
-                self.disk.write(item.change.path, item.before)
-            except OSError as problem:
-                item.error += f" And its old file could not be put back: {in_words(problem)}"
-        self.disk.settle({item.change.path for item in items})
+            self._write_one(item, item.before)
+        self._make_durable(items)
+        says = f"The switch refused the configuration: {reply}" if refused else reply
+        for item in items:
+            stays = f" And its old file could not be put back: {item.failure.reason}" if item.failure else ""
+            item.failure = Failure(says + stays, refused)
 
     def _tell_and_ask(self, items: list[_Item]) -> None:
-        after = [
-            command
-            for item in items
-            if item.publication and item.replaces
-            for command in item.publication.after_reload(
-                item.change.path, item.before, item.content, self.target
-            )
-        ]
-        asked: list[tuple[_Item, Check]] = [
-            (item, check) for item in items if item.wanted for check in item.wanted.checks
-        ]
-        commands = list(dict.fromkeys([*after, *(check.command for _, check in asked)]))
+        told = {item.path: item.commands(self.target) for item in items}
+        asked = {item.path: [check.command for check in item.checks] for item in items}
+        commands = [command for some in (told, asked) for each in some.values() for command in each]
+        answers, lost = self._answers(list(dict.fromkeys(commands)))
+        for item in items:
+            if answers.keys() >= {*told[item.path], *asked[item.path]}:
+                self._judge(item, answers)
+            else:
+                item.fails(f"Written and reloaded, but the switch could not be asked: {lost}", refused=False)
+                item.is_unsure = item.known == item.hash
+
+    def _judge(self, item: _Item, answers: dict[str, Answer]) -> None:
+        for check in item.checks:
+            if problem := check.problem(answers[check.command]):
+                item.fails(problem)
+                item.is_unsure = True
+
+    def _answers(self, commands: list[str]) -> tuple[dict[str, Answer], str]:
+        """The answers that came, and why no more did."""
+        answers: dict[str, Answer] = {}
         try:
-            answers = dict(
-                zip(commands, self.client.api_many(commands, timeout=READ_BACK_TIMEOUT), strict=True)
-            )
+            for first in range(0, len(commands), QUESTIONS):
+                some = commands[first : first + QUESTIONS]
+                texts = self.client.api_many(some, timeout=READ_BACK_TIMEOUT)
+                answers |= {command: Answer(text) for command, text in zip(some, texts, strict=True)}
+                self.progress("Asking the switch", len(answers), len(commands))
         except ESLError as lost:
-            for item in items:
-                item.error = f"Written and reloaded, but the switch was lost before it could be asked: {lost}"
-            return
-        for item, check in asked:
-            item.error = item.error or check.problem(answers[check.command])
+            return answers, str(lost)
+        return answers, ""
 
     # --- what is known now --------------------------------------------------------------------------
 
     @transaction.atomic
     def _settle(self, items: list[_Item], moved: list[_Item], outcome: Outcome) -> None:
-        failed = [item for item in items if item.error]
-        arrived = [item for item in items if not item.error]
-        outcome.failed = {item.change.path: item.error for item in failed}
-        outbox.failed([item.change for item in failed], outcome.failed)
+        failures = {item.path: item.failure for item in items if item.failure}
+        arrived = [item for item in items if not item.failure]
+        outcome.failed = {path: failure.reason for path, failure in failures.items()}
+        outbox.failed([item.change for item in items if item.failure], failures)
         self._remember([item for item in arrived if item.wanted])
-        gone = [item.change.path for item in [*arrived, *failed] if not item.wanted or item.error]
+        gone = [item.path for item in items if item.is_unsure or not (item.wanted or item.failure)]
         self.switch.published.filter(path__in=gone).delete()
         outbox.done([item.change for item in arrived])
         history.remember(
             self.switch,
             [
-                (item.change.path, item.change.kind, item.change.object_id, item.before, item.content)
+                (item.path, item.kind, item.object_id, item.before, item.content)
                 for item in arrived
                 if item.before and item.content and item.before != item.content
             ],
@@ -244,20 +365,19 @@ class Publisher:
         for item in arrived:
             changed = id(item) in fresh and item.before != item.content
             kind = (outcome.written if item.wanted else outcome.removed) if changed else outcome.unchanged
-            kind.append(item.change.path)
+            kind.append(item.path)
 
     def _remember(self, items: list[_Item]) -> None:
         PublishedFile.objects.bulk_create(
             [
                 PublishedFile(
                     switch=self.switch,
-                    path=item.change.path,
-                    kind=item.change.kind,
-                    object_id=item.change.object_id,
-                    sha256=item.wanted.sha256,
+                    path=item.path,
+                    kind=item.kind,
+                    object_id=item.object_id,
+                    sha256=item.hash,
                 )
                 for item in items
-                if item.wanted
             ],
             update_conflicts=True,
             unique_fields=["switch", "path"],
@@ -268,7 +388,10 @@ class Publisher:
 
 @contextmanager
 def only_publisher(switch: Switch, *, wait: bool = False) -> Iterator[bool]:
-    """True while this process alone may publish to that switch (a PostgreSQL advisory lock)."""
+    """True while this process alone may publish to that switch (a PostgreSQL advisory lock).
+
+    The lock is the connection's: it may be taken again inside, and ends with the process.
+    """
     key = f"patchbay publisher {switch.pk}"
     with connection.cursor() as cursor:
         if wait:
@@ -281,88 +404,3 @@ def only_publisher(switch: Switch, *, wait: bool = False) -> Iterator[bool]:
         finally:
             if mine:
                 cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [key])
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A file that is not as the database says: `what` is "missing", "differs" or "not wanted"."""
-
-    path: str
-    what: str
-    kind: str
-    object_id: int
-    label: str
-
-
-def differences(
-    switch: Switch, conf_dir: Path, progress: Callable[[int], None] = lambda done: None
-) -> list[Difference]:
-    """Compare the whole database with the directory and with what the switch is known to have.
-
-    Reads every managed file; changes nothing. Raises OSError when the directory cannot be read.
-    `progress` is called with the number of objects compared so far.
-    """
-    disk = ConfDir(conf_dir)
-    disk.require()
-    on_disk = dict(disk.managed({found.directory for found in publications()}))
-    known = dict(switch.published.values_list("path", "sha256"))
-    target = Target(switch.name, switch.domain)
-    found: list[Difference] = []
-    wanted_paths: set[str] = set()
-    compared = 0
-    for each in publications():
-        for pk, label, instance in each.objects():
-            compared += 1
-            progress(compared)
-            path = each.path(instance)
-            try:
-                wanted = each.render(instance, target)
-            except UnsafeValue:
-                wanted = Rendered("")
-            if wanted is None:
-                continue
-            wanted_paths.add(path)
-            if (what := _what(on_disk.get(path), wanted, known.get(path))) != "":
-                found.append(Difference(path, what, each.kind, pk, label))
-    for path in sorted(set(on_disk) - wanted_paths):
-        kind, _, pk = (managed_by(on_disk[path]) or "").partition(":")
-        number = int(pk) if pk.isdigit() else 0
-        found.append(Difference(path, "not wanted", kind, number, path))
-    return found
-
-
-def _what(text: str | None, wanted: Rendered, known: str | None) -> str:
-    if text is None:
-        return "missing"
-    if text != wanted.content:
-        return "differs"
-    return "" if known == wanted.sha256 else "not seen on the switch"
-
-
-def queue_differences(switch: Switch, found: Iterable[Difference]) -> int:
-    """Put these files into the outbox, except those that wait there already; returns how many were put."""
-    waiting = set(switch.pending.values_list("path", flat=True))
-    rows = [
-        PendingChange(
-            switch=switch, path=each.path, kind=each.kind, object_id=each.object_id, label=each.label[:255]
-        )
-        for each in found
-        if each.path not in waiting
-    ]
-    return outbox.add(rows)
-
-
-def in_words(problem: OSError) -> str:
-    """An operating-system error as a sentence that says what to do."""
-    if isinstance(problem, NotADirectoryError) and not problem.filename:
-        return str(problem)
-    where = problem.filename or "the configuration directory"
-    match problem:
-        case PermissionError():
-            return (
-                f"The worker may not write {where}: give its user the right to, "
-                "or run it as the switch's user."
-            )
-        case FileNotFoundError():
-            return f"{where} does not exist where the worker runs: set FS_CONF_DIR."
-    return f"Writing {where} failed: {problem.strerror or problem}"

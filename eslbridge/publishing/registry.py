@@ -9,11 +9,14 @@ gives the model all there is: queued when saved or deleted, written, reloaded, r
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
 from django.db import models
 from django.db.models.signals import post_delete, post_save
+
+_BETWEEN_WORDS = re.compile(r'[\s"<>]+')
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,32 @@ class Target:
 
 @dataclass(frozen=True)
 class Check:
-    """A question to the switch after the reload: `command` must answer with something `expect` matches."""
+    """A question to the switch after the reload: `expect` must be a word of what `command` answers.
+
+    Words, so that the one answer for thousands of files is read once, and not searched once for each.
+    """
 
     command: str
     expect: str
     failure: str
 
-    def problem(self, answer: str) -> str:
+    def problem(self, answer: "Answer") -> str:
         """The failure in words, with the switch's own answer; empty when the answer is right."""
-        if re.search(self.expect, answer):
+        if self.expect in answer.words:
             return ""
-        return f"{self.failure} (the switch answered “{answer.strip()[:200]}” to {self.command})"
+        return f"{self.failure} (the switch answered “{answer.text.strip()[:200]}” to {self.command})"
+
+
+class Answer:
+    """What the switch answered to one question."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """All that stands between spaces, quotes and angle brackets."""
+        return frozenset(_BETWEEN_WORDS.split(self.text))
 
 
 @dataclass(frozen=True)
@@ -48,15 +66,29 @@ class Rendered:
 
     @property
     def sha256(self) -> str:
-        return sha256(self.content.encode()).hexdigest()
+        return digest(self.content)
+
+
+def digest(content: str) -> str:
+    """The hash by which a file's content is known; also of one that is not UTF-8."""
+    return sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 # What to tell the switch after its file changed: (path, old content, new content, target) -> api commands.
+# Old content is None when there was no file, or when nobody can say what the switch had.
 AfterReload = Callable[[str, str | None, str | None, Target], Iterable[str]]
 
 
 # From some changed objects of one model to those whose files they change.
 Affected = Callable[[list[Any]], Iterable[models.Model]]
+
+
+# Called with what is done, how much of it so far, and how much there is.
+Progress = Callable[[str, int, int], None]
+
+
+def untold(what: str, done: int, total: int) -> None:
+    """The progress of what nobody watches."""
 
 
 def _nothing(*_: object) -> Iterable[str]:
@@ -75,6 +107,10 @@ class Publication:
     model: type[models.Model] | None = None
     related: tuple[str, ...] = ()
     constants: tuple[Any, ...] = field(default=())
+
+    def count(self) -> int:
+        """How many objects there are."""
+        return len(self.constants) if self.model is None else self.model._default_manager.count()
 
     def objects(self, ids: Iterable[int] | None = None) -> Iterator[tuple[int, str, Any]]:
         """(id, label, object) of all, or of those ids, streamed."""

@@ -58,7 +58,7 @@ def _state(
 ) -> SyncState:
     if not switches:
         return SyncState(PENDING, "No switch is known yet: start its worker.")
-    failed = [change for change in waiting if change.error]
+    failed = [change for change in waiting if change.refused]
     if waiting:
         change = (failed or waiting)[0]
         return SyncState(FAILED if failed else PENDING, change.why, change.since)
@@ -101,8 +101,12 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub(r"\1••••••••\2", text)
 
 
+def comparable_lines(text: str) -> list[str]:
+    """A file's lines but for its revision, which differs whenever anything does."""
+    return [line for line in text.splitlines() if _REVISION not in line]
+
+
 def changed_lines(before: str, after: str) -> list[tuple[str, str]]:
     """Both texts as one, line by line: (" ", kept), ("-", gone) or ("+", new). The revision is left out."""
-    old, new = ([line for line in text.splitlines() if _REVISION not in line] for text in (before, after))
-    compared = difflib.ndiff(old, new)
+    compared = difflib.ndiff(comparable_lines(before), comparable_lines(after))
     return [(line[0], line[2:]) for line in compared if line[0] in " -+"]

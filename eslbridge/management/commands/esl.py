@@ -1,10 +1,13 @@
 """Asks the switch one thing and prints its answer, as `fs_cli -x` does."""
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eslbridge.client import Client
-from eslbridge.protocol.errors import CommandFailed, ESLError
+from eslbridge.management.switch import connected
+from eslbridge.protocol.errors import CommandFailed
+from eslbridge.text import printable
+
+# An originate answers when the phone does, or gives up after a minute.
+ANSWER_SECONDS = 120.0
 
 
 class Command(BaseCommand):
@@ -15,18 +18,11 @@ class Command(BaseCommand):
         parser.add_argument("command", nargs="+", help="the command, with its arguments")
 
     def handle(self, *args: object, command: list[str], **options: object) -> None:
-        if not settings.FS_HOST:
-            raise CommandError("FS_HOST is not set: start ./run, or set it to your switch's address.")
-        name, _, arguments = " ".join(command).partition(" ")
+        name, _, arguments = " ".join(command).strip().partition(" ")
         try:
-            with Client(settings.FS_HOST, settings.FS_ESL_PORT, settings.FS_ESL_PASSWORD) as client:
-                client.connect()
-                self.stdout.write(client.api(name, arguments))
+            with connected() as client:
+                self.stdout.write(printable(client.api(name, arguments, timeout=ANSWER_SECONDS)))
         except CommandFailed as refused:
-            raise CommandError(refused.reply) from None
+            raise CommandError(printable(refused.reply)) from None
         except ValueError as refused:
             raise CommandError(str(refused)) from None
-        except ESLError as problem:
-            raise CommandError(
-                f"The switch does not answer at {settings.FS_HOST}:{settings.FS_ESL_PORT}: {problem}"
-            ) from None

@@ -4,21 +4,40 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from eslbridge.client import Client
 from eslbridge.link import own_switch
+from eslbridge.management.switch import connected, require
 from eslbridge.models import Switch
-from eslbridge.protocol.errors import ESLError
 from eslbridge.publishing import outbox
-from eslbridge.publishing.publisher import (
-    Difference,
-    Outcome,
-    Publisher,
-    differences,
-    in_words,
-    queue_differences,
-)
+from eslbridge.publishing.comparison import Difference, differences, queue_differences
+from eslbridge.publishing.files import in_words
+from eslbridge.publishing.publisher import Outcome, Publisher, only_publisher
+
+
+class Bar:
+    """A progress bar on a terminal; nothing anywhere else."""
+
+    WIDTH = 30
+
+    def __init__(self, stream: OutputWrapper) -> None:
+        self._stream = stream
+        self._shown = ""
+
+    def show(self, what: str, done: int, total: int) -> None:
+        if not self._stream.isatty():
+            return
+        full = self.WIDTH * done // total
+        line = f"{what:<18}[{'#' * full}{'.' * (self.WIDTH - full)}] {100 * done // total:3} % of {total}"
+        if line != self._shown:
+            self._shown = line
+            self._stream.write(f"\r{line}\x1b[K", str, "")
+
+    def clear(self) -> None:
+        if self._shown:
+            self._stream.write("\r\x1b[K", str, "")
+            self._shown = ""
 
 
 class Command(BaseCommand):
@@ -33,50 +52,49 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: object, check: bool = False, **options: object) -> None:
-        if not settings.FS_HOST:
-            raise CommandError("FS_HOST is not set: start ./run, or set it to your switch's address.")
-        switch = Switch.objects.filter(name=settings.SWITCH_NAME).first() if check else own_switch()
-        switch = switch or Switch(name=settings.SWITCH_NAME, domain=settings.FS_DOMAIN)
-        if check:
-            found = self._compare(switch)
-            self._list(found)
-            sys.exit(1 if found else 0)
-        self._sync(switch)
-
-    def _compare(self, switch: Switch) -> list[Difference]:
+        require()
+        self._bar = Bar(self.stderr)
         try:
-            return differences(switch, Path(settings.FS_CONF_DIR), progress=self._progress)
+            if check:
+                self._check()
+            else:
+                self._sync()
         except OSError as problem:
             raise CommandError(in_words(problem)) from None
+        finally:
+            self._bar.clear()
 
-    def _progress(self, done: int) -> None:
-        if sys.stderr.isatty() and done % 100 == 0:
-            self.stderr.write(f"\rCompared {done} objects", ending="")
-
-    def _list(self, found: list[Difference]) -> None:
+    def _check(self) -> None:
+        known = Switch.objects.filter(name=settings.SWITCH_NAME).first()
+        switch = known or Switch(name=settings.SWITCH_NAME, domain=settings.FS_DOMAIN)
+        found = self._compare(switch)
         for each in found:
             self.stdout.write(f"{each.what}: {each.path} ({each.label})")
         self.stdout.write(f"{len(found)} differences." if found else "In step: nothing differs.")
+        sys.exit(1 if found else 0)
 
-    def _sync(self, switch: Switch) -> None:
-        with Client(settings.FS_HOST, settings.FS_ESL_PORT, settings.FS_ESL_PASSWORD) as client:
-            try:
-                client.connect()
-                domain = settings.FS_DOMAIN or client.api("global_getvar", "domain")
-            except ESLError as problem:
-                raise CommandError(
-                    f"The switch does not answer at {settings.FS_HOST}:{settings.FS_ESL_PORT}: {problem}"
-                ) from None
-            if switch.domain != domain:
-                switch.domain = domain
-                switch.save(update_fields=["domain"])
-            queue_differences(switch, self._compare(switch))
-            self._report(self._publish(switch, client))
+    def _sync(self) -> None:
+        switch = own_switch()
+        with connected() as client:
+            switch.domain = settings.FS_DOMAIN or client.api("global_getvar", "domain")
+            switch.save(update_fields=["domain"])
+            # The worker keeps out meanwhile, so that what is printed is all that was done.
+            with only_publisher(switch, wait=True):
+                queue_differences(switch, self._compare(switch))
+                outcome = self._publish(switch, client)
+        self._report(outcome)
+
+    def _compare(self, switch: Switch) -> list[Difference]:
+        found = differences(switch, Path(settings.FS_CONF_DIR), self._bar.show)
+        self._bar.clear()
+        return found
 
     def _publish(self, switch: Switch, client: Client) -> Outcome:
         """All that waits, as one batch: also what had failed and was to be tried later."""
         outbox.retry(switch.pending.all())
-        return Publisher(switch, client, Path(settings.FS_CONF_DIR)).publish(wait=True)
+        outcome = Publisher(switch, client, Path(settings.FS_CONF_DIR), self._bar.show).publish(wait=True)
+        self._bar.clear()
+        return outcome
 
     def _report(self, outcome: Outcome) -> None:
         for what, paths in (("wrote", outcome.written), ("removed", outcome.removed)):
