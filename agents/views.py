@@ -8,6 +8,8 @@ from collections.abc import Callable
 from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
+from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import get_template
@@ -22,6 +24,7 @@ from . import presence, tasks
 from .admin import Phone, phones_of
 from .models import Agent
 
+AGENTS_A_PAGE = 100
 # A SIP Call-ID that can be one word of a command.
 _CALL_ID = re.compile(r"[0-9A-Za-z.@_~%+*'`!()<>:\[\]?/-]{1,256}", re.ASCII)
 SAID = {
@@ -45,7 +48,7 @@ def rows(request: HttpRequest) -> HttpResponse:
 @permission_required("agents.view_agent", raise_exception=True)
 def phones(request: HttpRequest) -> HttpResponse:
     """Every agent with the devices that are registered for it, and who was refused in the last hour."""
-    context = {**admin.site.each_context(request), **_phones_context(), "title": "Phones"}
+    context = {**admin.site.each_context(request), **_phones_context(request), "title": "Phones"}
     return render(request, "agents/phones.html", context)
 
 
@@ -53,10 +56,10 @@ def phones(request: HttpRequest) -> HttpResponse:
 @permission_required("agents.view_agent", raise_exception=True)
 def phones_table(request: HttpRequest) -> HttpResponse:
     """The moving part of the page of phones."""
-    return render(request, "agents/_phones.html", _phones_context())
+    return render(request, "agents/_phones.html", _phones_context(request))
 
 
-def _phones_context() -> dict[str, object]:
+def _phones_context(request: HttpRequest) -> dict[str, object]:
     switches = list(Switch.objects.all())
     trouble = next((switch.trouble for switch in switches if switch.trouble), "")
     context: dict[str, object] = {"trouble": trouble or ("" if switches else "No switch is known yet.")}
@@ -68,11 +71,16 @@ def _phones_context() -> dict[str, object]:
         refusals = presence.refusals()
     except StoreError:
         return {**context, "trouble": "Redis does not answer, so the phones are not known.", "rows": None}
-    agents = list(Agent.objects.only("extension", "name", "is_active"))
-    strangers = devices.keys() - {agent.extension for agent in agents}
+    agents = Agent.objects.only("extension", "name", "is_active")
+    strangers = devices.keys() - set(agents.values_list("extension", flat=True))
+    if wanted := request.GET.get("q", "").strip():
+        agents = agents.filter(Q(extension__contains=wanted) | Q(name__icontains=wanted))
+    page = Paginator(agents, AGENTS_A_PAGE).get_page(request.GET.get("page"))
     return {
         **context,
-        "rows": [(agent, devices.get(agent.extension, [])) for agent in agents],
+        "q": wanted,
+        "page": page,
+        "rows": [(agent, devices.get(agent.extension, [])) for agent in page],
         "strangers": [(user, devices[user]) for user in sorted(strangers)],
         "refusals": refusals,
         "now": time.time(),

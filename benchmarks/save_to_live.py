@@ -19,6 +19,17 @@ from eslbridge.models import PendingChange  # noqa: E402
 from eslbridge.publishing.state import LIVE, sync_states  # noqa: E402
 
 
+# What a browser sends of the form's other fields.
+UNTOUCHED = {
+    "is_active": "on",
+    "may_call_local": "on",
+    "may_call_domestic": "on",
+    "media": "either",
+    "voicemail_pin": "482913",
+    "user": "",
+}
+
+
 def main() -> None:
     address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 100
@@ -30,9 +41,7 @@ def main() -> None:
     for number in range(count):
         extension = str(770000 + number)
         started = time.perf_counter()
-        session.post(
-            "/agents/agent/add/", extension=extension, name=f"Agent {number}", is_active="on", user=""
-        )
+        session.post("/agents/agent/add/", extension=extension, name=f"Agent {number}", **UNTOUCHED)
         answered.append(time.perf_counter() - started)
         agent = Agent.objects.get(extension=extension)
         site.until(lambda agent=agent: sync_states([agent])[agent.pk].name == LIVE)

@@ -47,6 +47,7 @@ class PublishedAdmin(ModelAdmin):
     """The admin of a model that is published to the switch: state in the list, state and XML on the page."""
 
     list_after_template = "eslbridge/_live_rows.html"
+    list_per_page = 50
     live_rows_url = ""
     secret_fields: tuple[str, ...] = ()
 
