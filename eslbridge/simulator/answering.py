@@ -6,10 +6,20 @@ from . import sip
 from .channel import Channel
 from .loopback import Loop
 
+# A caller whose phone does not encrypt, though its user must.
+_SECURE = ("true", "mandatory")
+
+
+def _refuses_plain_media(channel: Channel) -> bool:
+    if channel.sip and channel.direction == "inbound" and channel.text("rtp_secure_media") in _SECURE:
+        channel.hangup("INCOMPATIBLE_DESTINATION")
+        return True
+    return False
+
 
 def pre_answer(channel: Channel) -> None:
     """Early media towards a caller."""
-    if channel.early or channel.answered or not channel.up:
+    if channel.early or channel.answered or not channel.up or _refuses_plain_media(channel):
         return
     if isinstance(channel.party, Loop):
         outer = channel.party.other
@@ -23,7 +33,7 @@ def pre_answer(channel: Channel) -> None:
 
 def answer(channel: Channel, await_ack: bool = True) -> None:
     """Answers a caller. Its ACK comes a little later, unless the bridge that answers sees to that."""
-    if channel.answered or not channel.up:
+    if channel.answered or not channel.up or _refuses_plain_media(channel):
         return
     if isinstance(channel.party, Loop) and channel.direction == "inbound":
         outer = channel.party.other

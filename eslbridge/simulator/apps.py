@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from .answering import answer, pre_answer
 from .bridging import bridge_to, eavesdrop, find_extension, transfer
 from .channel import Channel, State
+from .loglevels import log_level
 from .messages import Message
 
 Application = Callable[[Channel, str], Awaitable[str | None]]
@@ -33,6 +34,8 @@ async def run_application(channel: Channel, name: str, data: str, app_uuid: str 
     channel.variables.pop("app_uuid", None)
     channel.app_log.append((name, expanded, time.time_ns() // 1000))
     channel.application, channel.application_data = name, expanded
+    where = f"EXECUTE [depth=0] {channel.name} {name}({expanded})"
+    channel.switch.log(6, where, "switch_core_session.c:2933", channel.uuid)
     channel.set_variable("current_application", name)
     channel.set_variable("current_application_data", expanded)
     channel.variables.pop("current_application_response", None)
@@ -113,8 +116,11 @@ async def _nothing(channel: Channel, data: str) -> None:
 
 
 async def _log(channel: Channel, data: str) -> None:
-    level, _, text = data.partition(" ")
-    channel.switch.log(level, text, channel)
+    word, _, text = data.partition(" ")
+    level = log_level(word)
+    if level is None:
+        level, text = 7, data
+    channel.switch.log(level, text, uuid=channel.uuid)
 
 
 async def _hash(channel: Channel, data: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from . import sip
-from .channel import Channel, Profile
+from .channel import Channel
 from .events import flat
+from .profile import Profile
 
 
 def set_report_variables(channel: Channel) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import uuid as uuid_module
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from .dialplan import Caller, Extension
 from .events import Event, Header, Value, flat
 from .expansion import expand
+from .profile import FIELDS, Profile
+from .sources import SOURCES
 
 if TYPE_CHECKING:
     from .configuration import User
@@ -40,160 +40,10 @@ class State(IntEnum):
 
 CALL_STATES = ("DOWN", "DIALING", "RINGING", "EARLY", "ACTIVE", "HELD", "RING_WAIT", "HANGUP", "UNHELD")
 
-# Where in the switch's source an event comes from: file, function, line.
-SOURCES = {
-    "CHANNEL_STATE": ("switch_channel.c", "switch_channel_perform_set_running_state", "2409"),
-    "CHANNEL_CALLSTATE": ("switch_channel.c", "switch_channel_perform_set_callstate", "302"),
-    "CHANNEL_CREATE": ("switch_core_state_machine.c", "switch_core_session_run", "626"),
-    "CHANNEL_ORIGINATE": ("switch_core_state_machine.c", "switch_core_session_run", "632"),
-    "CHANNEL_PROGRESS": ("switch_channel.c", "switch_channel_perform_mark_ring_ready_value", "3507"),
-    "CHANNEL_PROGRESS_MEDIA": ("switch_channel.c", "switch_channel_perform_mark_pre_answered", "3562"),
-    "CHANNEL_ANSWER": ("switch_channel.c", "switch_channel_perform_mark_answered", "3848"),
-    "CHANNEL_EXECUTE": ("switch_core_session.c", "switch_core_session_exec", "2949"),
-    "CHANNEL_EXECUTE_COMPLETE": ("switch_core_session.c", "switch_core_session_exec", "2972"),
-    "CHANNEL_BRIDGE": ("switch_ivr_bridge.c", "switch_ivr_multi_threaded_bridge", "1689"),
-    "CHANNEL_UNBRIDGE": ("switch_ivr_bridge.c", "switch_ivr_multi_threaded_bridge", "1879"),
-    "CHANNEL_HANGUP": ("switch_channel.c", "switch_channel_perform_hangup", "3447"),
-    "CHANNEL_HANGUP_COMPLETE": ("switch_core_state_machine.c", "switch_core_session_reporting_state", "943"),
-    "CHANNEL_DESTROY": ("switch_core_session.c", "switch_core_session_perform_destroy", "1588"),
-    "CHANNEL_PARK": ("switch_ivr.c", "switch_ivr_park", "1002"),
-    "CHANNEL_UNPARK": ("switch_ivr.c", "switch_ivr_park", "1213"),
-    "CHANNEL_HOLD": ("switch_ivr.c", "switch_ivr_hold", "1558"),
-    "CHANNEL_UNHOLD": ("switch_ivr.c", "switch_ivr_unhold", "1638"),
-    "CHANNEL_UUID": ("switch_core_session.c", "switch_core_session_set_uuid", "2056"),
-    "CHANNEL_DATA": ("mod_commands.c", "uuid_dump_function", "6495"),
-    "RECORD_START": ("switch_ivr_async.c", "record_callback", "1359"),
-    "RECORD_STOP": ("switch_ivr_async.c", "record_callback", "1599"),
-    "DTMF": ("switch_channel.c", "switch_channel_dequeue_dtmf", "755"),
-}
 
 BIT_RATES = {"PCMU": "64000", "L16": "128000"}
 # State changes are frequent and carry no variables.
 WITHOUT_VARIABLES = frozenset({"CHANNEL_STATE", "CHANNEL_CALLSTATE"})
-
-
-@dataclass
-class Times:
-    """Microseconds since 1970; 0 is never."""
-
-    created: int = 0
-    profile_created: int = 0
-    answered: int = 0
-    progress: int = 0
-    progress_media: int = 0
-    hangup: int = 0
-    transfer: int = 0
-    resurrect: int = 0
-    bridged: int = 0
-    last_hold: int = 0
-    hold_accum: int = 0
-
-
-@dataclass
-class Profile:
-    """A caller profile; a transfer gives the channel a new one. An empty text is left out of events."""
-
-    uuid: str
-    channel_name: str
-    direction: str
-    logical_direction: str
-    username: str = ""
-    dialplan: str = ""
-    caller_id_name: str = ""
-    caller_id_number: str = ""
-    orig_caller_id_name: str = ""
-    orig_caller_id_number: str = ""
-    callee_id_name: str = ""
-    callee_id_number: str = ""
-    network_addr: str = ""
-    ani: str = ""
-    destination_number: str = ""
-    source: str = "mod_sofia"
-    transfer_source: str = ""
-    context: str = "default"
-    rdnis: str = ""
-    index: int = 1
-    times: Times = field(default_factory=Times)
-    originator: Profile | None = None
-    originatee: Profile | None = None
-    originatees: list[Profile] = field(default_factory=list)
-
-    def headers(self, prefix: str, index: bool = True) -> Iterator[Header]:
-        texts = (
-            ("Direction", self.direction),
-            ("Logical-Direction", self.logical_direction),
-            ("Username", self.username),
-            ("Dialplan", self.dialplan),
-            ("Caller-ID-Name", self.caller_id_name),
-            ("Caller-ID-Number", self.caller_id_number),
-            ("Orig-Caller-ID-Name", self.orig_caller_id_name),
-            ("Orig-Caller-ID-Number", self.orig_caller_id_number),
-            ("Callee-ID-Name", self.callee_id_name),
-            ("Callee-ID-Number", self.callee_id_number),
-            ("Network-Addr", self.network_addr),
-            ("ANI", self.ani),
-            ("Destination-Number", self.destination_number),
-            ("Unique-ID", self.uuid),
-            ("Source", self.source),
-            ("Transfer-Source", self.transfer_source),
-            ("Context", self.context),
-            ("RDNIS", self.rdnis),
-            ("Channel-Name", self.channel_name),
-        )
-        for name, text in texts:
-            if text:
-                yield f"{prefix}-{name}", text
-        if index:
-            yield f"{prefix}-Profile-Index", str(self.index)
-        times = self.times
-        for name, stamp in (
-            ("Profile-Created-Time", times.profile_created),
-            ("Channel-Created-Time", times.created),
-            ("Channel-Answered-Time", times.answered),
-            ("Channel-Progress-Time", times.progress),
-            ("Channel-Progress-Media-Time", times.progress_media),
-            ("Channel-Hangup-Time", times.hangup),
-            ("Channel-Transfer-Time", times.transfer),
-            ("Channel-Resurrect-Time", times.resurrect),
-            ("Channel-Bridged-Time", times.bridged),
-            ("Channel-Last-Hold", times.last_hold),
-            ("Channel-Hold-Accum", times.hold_accum),
-        ):
-            yield f"{prefix}-{name}", str(stamp)
-        yield f"{prefix}-Screen-Bit", "true"
-        yield f"{prefix}-Privacy-Hide-Name", "false"
-        yield f"{prefix}-Privacy-Hide-Number", "false"
-
-    def seen_by_other_leg(self, with_times: bool) -> Profile:
-        """A copy as the other leg keeps it."""
-        seen = copy.copy(self)
-        seen.logical_direction = "inbound"
-        seen.transfer_source = ""
-        seen.originator = seen.originatee = None
-        seen.originatees = []
-        seen.times = copy.copy(self.times) if with_times else Times()
-        return seen
-
-
-_PROFILE_FIELDS = {
-    "dialplan": "dialplan",
-    "username": "username",
-    "caller_id_name": "caller_id_name",
-    "caller_id_number": "caller_id_number",
-    "orig_caller_id_name": "orig_caller_id_name",
-    "orig_caller_id_number": "orig_caller_id_number",
-    "callee_id_name": "callee_id_name",
-    "callee_id_number": "callee_id_number",
-    "ani": "ani",
-    "network_addr": "network_addr",
-    "rdnis": "rdnis",
-    "destination_number": "destination_number",
-    "uuid": "uuid",
-    "source": "source",
-    "transfer_source": "transfer_source",
-    "context": "context",
-    "chan_name": "channel_name",
-}
 
 
 class Channel(Caller):
@@ -258,7 +108,7 @@ class Channel(Caller):
     # What the dialplan asks
 
     def profile_field(self, name: str) -> str | None:
-        attribute = _PROFILE_FIELDS.get(name.lower())
+        attribute = FIELDS.get(name.lower())
         if self.profile is None or attribute is None:
             return None
         return str(getattr(self.profile, attribute))
@@ -559,6 +409,15 @@ class Channel(Caller):
         """Waits for a change, or runs what was sent to this channel."""
         if not await self.run_queue() and self.up:
             await self.wait()
+
+    def receive_digits(self, digits: str) -> None:
+        """Keys that the far end pressed."""
+        for digit in digits:
+            self.digits.append(digit)
+            self.fire(
+                "DTMF", after=[("DTMF-Digit", digit), ("DTMF-Duration", "2000"), ("DTMF-Source", "RTP")]
+            )
+        self.wake()
 
     def post(self, message: Any) -> None:
         self.queue.append(message)

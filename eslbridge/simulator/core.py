@@ -16,15 +16,19 @@ from xml.etree.ElementTree import Element
 
 from . import api, machine, outbound, sip
 from .apps import run_message
-from .channel import Channel, Profile, State, Times
+from .channel import Channel, State
 from .configuration import Configuration, ConfigurationError, load
 from .events import Clock, Event, Header
 from .expansion import expand
+from .farend import Nobody, Outside, say_bye
 from .faults import Faults
 from .gateways import Gateway, Gateways
+from .loglevels import LOG_LEVELS
 from .messages import Message
-from .phones import Outside, Phone, Registrar, say_bye, secret_of
+from .phones import Phone
+from .profile import Profile, Times
 from .races import Races
+from .registrar import Registrar, secret_of
 from .version import FULL_VERSION
 
 T = TypeVar("T")
@@ -50,19 +54,6 @@ class Options:
     event_queue_length: int = 100_000
     lost_events_allowed: int = 500
     late: frozenset[str] | None = None
-
-
-class Nobody:
-    """The far end of a contact where no phone listens."""
-
-    def invited(self, channel: Channel) -> None:
-        pass
-
-    def call_answered(self, channel: Channel) -> None:
-        pass
-
-    def channel_ended(self, channel: Channel) -> None:
-        pass
 
 
 class Switch:
@@ -211,8 +202,13 @@ class Switch:
     def _note_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.note_error(context.get("exception") or RuntimeError(context.get("message", "")))
 
-    def log(self, level: str, text: str, channel: Channel | None = None) -> None:
-        self.logged.append(f"{level} {text}")
+    def log(self, level: int, text: str, source: str = "mod_dptools.c:1879", uuid: str = "") -> None:
+        """A line of the switch's log, for listeners that asked for that level."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        line = f"{stamp}.{self.clock.now() % 1_000_000:06d} 98.90% [{LOG_LEVELS[level].upper()}] {source} {text}\n"
+        self.logged.append(line)
+        for listener in self.listeners:
+            listener.log_line(level, line, source, uuid)
 
     # Configuration
 
@@ -260,7 +256,7 @@ class Switch:
 
     def expansion_api(self, name: str, arguments: str, channel: Channel | None) -> str:
         """A function called from within ``${…}``."""
-        return api.expansion(self, name, arguments, channel)
+        return api.expansion(self, name, arguments)
 
     def would_execute(self, command: str) -> None:
         """Notes a shell command that a real switch would have run now."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from . import loopback, sip
 from .answering import pre_answer
-from .channel import Channel, Profile, Times, wait_any
+from .channel import Channel, wait_any
 from .dialstring import Leg, UnclosedBrace, split_legs, take_variables
 from .endpoints import Endpoint, Resolver, exported
+from .profile import Profile, Times
 
 if TYPE_CHECKING:
     from .core import Switch

@@ -88,7 +88,7 @@ class Resolver:
         if not gateway.usable:
             gateway.failed_calls_out += 1
             return [], "NETWORK_OUT_OF_ORDER"
-        return [Endpoint("gateway", target, number, dict(variables))], ""
+        return [Endpoint("gateway", target, number, {**variables, "sip_gateway_name": name})], ""
 
     def _group(self, target: str, variables: dict[str, str]) -> tuple[list[Endpoint], str]:
         name, _, domain = target.partition("@")

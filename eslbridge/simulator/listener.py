@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import api
 from .channel import Channel
+from .commandreader import Command, CommandReader
 from .events import EVENT_NAMES, Event, Header, plain_lines
+from .loglevels import log_level
 from .messages import Message
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ AUTH_SECONDS = 25.0
 # Larger commands are cut off, as in the switch.
 MAX_COMMAND = 10 * 1024 * 1024
 FORMATS = ("plain", "json", "xml")
-LOG_LEVELS = ("console", "alert", "crit", "err", "warning", "notice", "info", "debug")
 MY_EVENTS = frozenset(
     [
         "CHANNEL_ANSWER",
@@ -53,49 +54,6 @@ MY_EVENTS = frozenset(
         "TALK",
     ]
 )
-
-
-class Command:
-    """One command as it came: its line, its headers (names in lower case) and its body."""
-
-    def __init__(self, line: str, headers: dict[str, str], body: str):
-        self.line = line
-        self.headers = headers
-        self.body = body
-
-
-class CommandReader:
-    """Cuts the byte stream into commands by the switch's rules: a blank line ends a command."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> list[Command]:
-        self._buffer += data
-        commands = []
-        while True:
-            self._buffer = self._buffer.lstrip(b"\r\n")
-            end = re.search(rb"\n\r*\n", self._buffer)
-            if end is None:
-                return commands
-            head = self._buffer[: end.start()]
-            lines = [line.strip(b"\r") for line in head.split(b"\n")]
-            headers = {}
-            for line in lines[1:]:
-                name, colon, value = line.partition(b":")
-                if colon:
-                    headers[_text(name).lower()] = _text(value).lstrip(" ")
-            length = headers.get("content-length", "0")
-            size = int(length) if length.isdigit() else 0
-            if len(self._buffer) < end.end() + size:
-                return commands
-            body = _text(self._buffer[end.end() : end.end() + size])
-            self._buffer = self._buffer[end.end() + size :]
-            commands.append(Command(_text(lines[0]), headers, body))
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
 
 
 class Listener(asyncio.Protocol):
@@ -371,15 +329,14 @@ class Listener(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def log_line(self, level: int, text: str) -> None:
-        if self.log_level is not None and level <= self.log_level and self.running:
-            headers: list[Header] = [
-                ("Content-Type", "log/data"),
-                ("Content-Length", str(len(text.encode()))),
-            ]
-            headers += [("Log-Level", str(level)), ("Text-Channel", "0"), ("Log-File", "simulator.c")]
-            headers += [("Log-Func", "simulate"), ("Log-Line", "1"), ("User-Data", "")]
-            self.write_frame(headers, text)
+    def log_line(self, level: int, text: str, source: str, uuid: str) -> None:
+        if self.log_level is None or level > self.log_level or not self.running:
+            return
+        file, _, line = source.partition(":")
+        headers: list[Header] = [("Content-Type", "log/data"), ("Content-Length", str(len(text.encode())))]
+        headers += [("Log-Level", str(level)), ("Text-Channel", "0"), ("Log-File", file)]
+        headers += [("Log-Func", "log_function"), ("Log-Line", line), ("User-Data", uuid)]
+        self.write_frame(headers, text)
 
     # Subscribing
 
@@ -581,16 +538,20 @@ class Listener(asyncio.Protocol):
         source = ("mod_event_socket.c", "parse_command", "2348")
         headers = self.switch.event_head(name, source, subclass)
         headers += [("Command", command.line)]
-        headers += [(key, value) for key, value in command.headers.items() if key != "content-length"]
+        headers += [(key, value) for key, value in command.given if key.lower() != "content-length"]
         headers += [("Event-UUID", event_uuid)]
         self.switch.send(Event(name, headers, command.body or None, subclass or None))
+        if name == "NOTIFY" and command.headers.get("profile") == "internal":
+            self.switch.registrar.notify(
+                command.headers.get("user", ""), command.headers.get("event-string", "")
+            )
         return f"+OK {event_uuid}"
 
     def start_log(self, command: Command) -> object:
         if not self.allowed():
             return None
         word = command.line[3:].strip(" ").split(" ")[0]
-        level = _log_level(word) if word else 7
+        level = log_level(word) if word else 7
         if level is None:
             return "-ERR invalid log level"
         self.log_level = level
@@ -617,12 +578,6 @@ def _filter_matches(wanted: str, value: str) -> bool:
     return wanted.lower() == value.lower()
 
 
-def _log_level(word: str) -> int | None:
-    if word.isdigit():
-        return min(int(word), 9)
-    return LOG_LEVELS.index(word.lower()) if word.lower() in LOG_LEVELS else None
-
-
 def _user_of(text: str, switch: Switch) -> tuple[Any, str]:
     name, _, rest = text.partition("@")
     domain, _, password = rest.partition(":")
@@ -630,7 +585,7 @@ def _user_of(text: str, switch: Switch) -> tuple[Any, str]:
 
 
 async def _job(switch: Switch, job: str, name: str, arguments: str, owner: str) -> None:
-    result = await api.run(switch, name, arguments, background=True)
+    result = await api.run(switch, name, arguments)
     headers: list[Header] = [("Job-UUID", job), ("Job-Command", name)]
     if arguments:
         headers.append(("Job-Command-Arg", arguments))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from .channel import Channel, Profile, Times
+from .channel import Channel
 from .dialplan import Extension
 from .endpoints import Endpoint, exported
+from .profile import Profile, Times
 from .sip import short_codec
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from types import TracebackType
 
 from .channel import Channel
 from .core import MEMORY, Options, Switch
+from .farend import Outside
 from .faults import Faults
 from .listener import Listener
-from .phones import Outside, Phone
+from .phones import Phone
 
 START_SECONDS = 60.0
 
@@ -47,6 +48,7 @@ class Simulator:
         self.received: deque[tuple[float, str]] = deque(maxlen=MEMORY)
         self.executed_commands: list[str] = []
         self.faults = Faults()
+        self.offline_users: set[str] = set()
         self._options = Options(
             Path(conf_dir),
             host,
@@ -119,6 +121,7 @@ class Simulator:
         self._stop = asyncio.Event()
         switch = Switch(self._options, self.received, self.executed_commands, self.faults)
         self.faults.attach(switch)
+        switch.registrar.offline_users = self.offline_users
         self._switch = switch
         server = await self._loop.create_server(
             lambda: Listener(switch, self.faults), self.host, self.esl_port, reuse_address=True
@@ -132,6 +135,10 @@ class Simulator:
             server.close()
             await switch.stop()
             await server.wait_closed()
+
+    def keep_offline(self, *users: str) -> None:
+        """Phones of these users do not register by themselves when they appear."""
+        self.offline_users.update(users)
 
     # What is inside
 

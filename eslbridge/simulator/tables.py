@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
@@ -48,7 +48,7 @@ CODECS = (
 )
 
 
-def render(rows: list[Row], as_json: bool, columns: Sequence[str]) -> str:
+def render(rows: list[Row], as_json: bool) -> str:
     """Rows as ``show`` prints them."""
     if as_json:
         if not rows:
@@ -56,7 +56,7 @@ def render(rows: list[Row], as_json: bool, columns: Sequence[str]) -> str:
         return orjson.dumps({"row_count": len(rows), "rows": rows}).decode()
     if not rows:
         return "\n0 total.\n"
-    head = ",".join(columns or rows[0]) + "\n"
+    head = ",".join(rows[0]) + "\n"
     lines = "".join(",".join(row.values()) + "\n" for row in rows)
     return f"{head}{lines}\n{len(rows)} total.\n"
 
@@ -223,7 +223,6 @@ SHOWN: dict[str, Callable[[Switch], list[Row]]] = {
     "application": _application_rows,
     "modules": _module_rows,
 }
-COLUMNS: dict[str, Sequence[str]] = {}
 
 
 # Sofia

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 # Password and a1-hash; either may be empty.
@@ -39,3 +40,8 @@ def _character(found: re.Match[str]) -> str:
     if name.startswith("#"):
         return chr(int(name[1:]))
     return _NAMED.get(name, found[0])
+
+
+def digest_secret(user: str, domain: str, password: str) -> str:
+    """The secret of SIP's digest: what ``a1-hash`` holds."""
+    return hashlib.md5(f"{user}:{domain}:{password}".encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,285 @@
+"""API commands about the switch itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.parse
+import uuid
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import tostring
+
+from . import tables
+from .dialplan import search
+from .version import FULL_VERSION, GIT, VERSION
+
+if TYPE_CHECKING:
+    from .core import Switch
+
+MODULES = frozenset(
+    """mod_sofia mod_event_socket mod_commands mod_dptools mod_dialplan_xml mod_loopback mod_voicemail mod_hash
+    mod_conference mod_json_cdr mod_spandsp mod_sndfile mod_tone_stream mod_local_stream mod_console mod_logfile
+    mod_db mod_fifo mod_valet_parking mod_esf mod_expr mod_httapi mod_native_file mod_opus""".split()  # noqa: SIM905
+)
+
+
+def _status(switch: Switch, arguments: str) -> str:
+    active = len(switch.channels)
+    return (
+        f"UP {switch.uptime_text()}\n"
+        f"FreeSWITCH (Version {VERSION} {GIT}) is ready\n"
+        f"{switch.session_count} session(s) since startup\n"
+        f"{active} session(s) - peak {switch.peak_sessions}, last 5min {switch.peak_sessions} \n"
+        f"{switch.sessions_last_second()} session(s) per Sec out of max 30, peak {switch.peak_per_second},"
+        f" last 5min {switch.peak_per_second} \n"
+        "1000 session(s) max\nmin idle cpu 0.00/98.57\nCurrent Stack Size/Max 240K/8192K\n"
+    )
+
+
+def _version(switch: Switch, arguments: str) -> str:
+    return f"FreeSWITCH Version {FULL_VERSION} ({GIT})\n"
+
+
+async def _reloadxml(switch: Switch, arguments: str) -> str:
+    return f"+OK [{await switch.reload()}]\n"
+
+
+def _global_getvar(switch: Switch, arguments: str) -> str:
+    if arguments:
+        return switch.variables.get(arguments.strip(), "")
+    return "".join(f"{name}={value}\n" for name, value in switch.variables.items())
+
+
+def _global_setvar(switch: Switch, arguments: str) -> str:
+    name, equals, value = arguments.partition("=")
+    if not equals:
+        return "-USAGE: <var>=<value> [=<value2>]\n"
+    switch.variables[name.strip()] = value.strip()
+    return "+OK"
+
+
+def _hostname(switch: Switch, arguments: str) -> str:
+    return switch.hostname
+
+
+def _uptime(switch: Switch, arguments: str) -> str:
+    return f"{int(time.time() - switch.started)}\n"
+
+
+def _strepoch(switch: Switch, arguments: str) -> str:
+    if not arguments:
+        return str(int(time.time()))
+    try:
+        return str(int(time.mktime(time.strptime(arguments.strip(), "%Y-%m-%d %H:%M:%S"))))
+    except ValueError:
+        return "0"
+
+
+def _strftime(switch: Switch, arguments: str) -> str:
+    stamp, bar, form = arguments.partition("|")
+    if bar and stamp.isdigit():
+        return time.strftime(form, time.localtime(int(stamp)))
+    return time.strftime(arguments or "%Y-%m-%d %T", time.localtime())
+
+
+def _fsctl(switch: Switch, arguments: str) -> str:
+    words = arguments.split()
+    if not words:
+        return "-USAGE: [recover|send_sighup|hupall|flush_db_handles|pause|resume|shutdown|sps|loglevel|…]\n"
+    if words[0] == "shutdown":
+        if "cancel" not in words:
+            switch.spawn(switch.shut_down())
+        return "+OK\n"
+    if words[0] == "hupall":
+        switch.hang_up_all("MANAGER_REQUEST")
+    return "+OK\n"
+
+
+def _module_exists(switch: Switch, arguments: str) -> str:
+    return "true" if arguments.strip() in MODULES else "false"
+
+
+def _eval(switch: Switch, arguments: str) -> str:
+    target = re.match(r"uuid:(\S+) (.*)", arguments, re.DOTALL)
+    channel = switch.channels.get(target[1]) if target else None
+    return switch.expand_with(target[2] if target else arguments, {}, channel)
+
+
+def _echo(switch: Switch, arguments: str) -> str:
+    return arguments
+
+
+def _regex(switch: Switch, arguments: str) -> str:
+    text, _, rest = arguments.partition("|")
+    pattern, bar, replacement = rest.partition("|")
+    match = search(pattern, text)
+    if not bar:
+        return "true" if match else "false"
+    if match is None:
+        return text
+    return re.sub(r"%(\d)", lambda one: match[int(one[1])] or "", replacement)
+
+
+def _cond(switch: Switch, arguments: str) -> str:
+    test, _, outcomes = arguments.partition("?")
+    yes, _, no = outcomes.partition(":")
+    found = re.match(r"\s*(.*?)\s*(==|!=|>=|<=|>|<)\s*(.*?)\s*$", test)
+    if not found:
+        return "-ERR"
+    left, operator, right = found[1].strip("'"), found[2], found[3].strip("'")
+    return yes.strip() if _compare(left, operator, right) else no.strip()
+
+
+def _compare(left: str, operator: str, right: str) -> bool:
+    if re.fullmatch(r"-?\d+(\.\d+)?", left) and re.fullmatch(r"-?\d+(\.\d+)?", right):
+        order = (float(left) > float(right)) - (float(left) < float(right))
+    else:
+        order = (left > right) - (left < right)
+    return {
+        "==": order == 0,
+        "!=": order != 0,
+        ">": order > 0,
+        "<": order < 0,
+        ">=": order >= 0,
+        "<=": order <= 0,
+    }[operator]
+
+
+def _json_api(switch: Switch, arguments: str) -> str:
+    try:
+        request = json.loads(arguments)
+    except ValueError:
+        return '{"status":"error","message":"invalid JSON"}\n'
+    request["status"] = "success"
+    request["response"] = {
+        "systemStatus": "ready",
+        "uptime": _uptime_parts(switch),
+        "version": f"{VERSION} {GIT}",
+        "sessions": {
+            "count": {
+                "total": switch.session_count,
+                "active": len(switch.channels),
+                "peak": switch.peak_sessions,
+                "peak5Min": switch.peak_sessions,
+                "limit": 1000,
+            },
+            "rate": {
+                "current": switch.sessions_last_second(),
+                "max": 30,
+                "peak": switch.peak_per_second,
+                "peak5Min": switch.peak_per_second,
+            },
+        },
+        "idleCPU": {"used": 0, "allowed": 98.5},
+        "stackSizeKB": {"current": 240, "max": 8192},
+    }
+    return json.dumps(request, separators=(",", ":")) + "\n"
+
+
+def _uptime_parts(switch: Switch) -> dict[str, int]:
+    parts = re.findall(r"(\d+) ([a-z]+?)s?(?:,|$)", switch.uptime_text())
+    return {unit if unit.endswith("s") else unit + "s": int(count) for count, unit in parts}
+
+
+def _xml_locate(switch: Switch, arguments: str) -> str:
+    words = arguments.split()
+    root = switch.configuration.root
+    if words == ["root"]:
+        return tostring(root, encoding="unicode")
+    if len(words) not in (1, 4):
+        return "-ERR bad args\n"
+    section = next((one for one in root.findall("section") if one.get("name") == words[0]), None)
+    if section is not None and len(words) == 1:
+        return tostring(section, encoding="unicode")
+    nodes = [] if section is None else section.findall(words[1])
+    found = next((node for node in nodes if node.get(words[2]) == words[3]), None)
+    return "can't find anything\n" if found is None else tostring(found, encoding="unicode")
+
+
+def _hash(switch: Switch, arguments: str) -> str:
+    verb, realm, key, value = ([*arguments.split("/", 3), "", "", ""])[:4]
+    name = f"{realm}_{key}"
+    if verb == "insert":
+        switch.hash_table[name] = value
+        return "+OK\n"
+    if verb == "delete":
+        return "+OK\n" if switch.hash_table.pop(name, None) is not None else "-ERR Not found\n"
+    if verb == "select":
+        return switch.hash_table.get(name, "")
+    return "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/<realm>/<key>/<value>\n"
+
+
+def _show(switch: Switch, arguments: str) -> str:
+    words = arguments.split()
+    what = words[0] if words else ""
+    as_json = words[-2:] == ["as", "json"]
+    maker = tables.SHOWN.get(what)
+    if maker is None:
+        return "-USAGE: " + tables.SHOW_USAGE
+    rows = maker(switch)
+    if words[1:2] == ["count"]:
+        return f'{{"row_count":{len(rows)}}}\n' if as_json else f"\n{len(rows)} total.\n"
+    if words[1:2] == ["like"] and len(words) > 2:
+        wanted = words[2].strip("'%")
+        rows = [row for row in rows if any(wanted in value for value in row.values())]
+    return tables.render(rows, as_json)
+
+
+def _create_uuid(switch: Switch, arguments: str) -> str:
+    return str(uuid.uuid4())
+
+
+def _system(switch: Switch, arguments: str) -> str:
+    switch.would_execute(arguments)
+    return "+OK\n"
+
+
+def _url_decode(switch: Switch, arguments: str) -> str:
+    return urllib.parse.unquote(arguments)
+
+
+def _say_ok(switch: Switch, arguments: str) -> str:
+    return "+OK\n"
+
+
+def _empty(switch: Switch, arguments: str) -> str:
+    return ""
+
+
+COMMANDS = {
+    "status": _status,
+    "version": _version,
+    "reloadxml": _reloadxml,
+    "global_getvar": _global_getvar,
+    "global_setvar": _global_setvar,
+    "hostname": _hostname,
+    "switchname": _hostname,
+    "uptime": _uptime,
+    "strepoch": _strepoch,
+    "strftime": _strftime,
+    "fsctl": _fsctl,
+    "module_exists": _module_exists,
+    "eval": _eval,
+    "expand": _eval,
+    "echo": _echo,
+    "regex": _regex,
+    "cond": _cond,
+    "json": _json_api,
+    "xml_locate": _xml_locate,
+    "hash": _hash,
+    "show": _show,
+    "create_uuid": _create_uuid,
+    "system": _system,
+    "bg_system": _system,
+    "bgsystem": _system,
+    "spawn": _system,
+    "lua": _system,
+    "url_decode": _url_decode,
+    "log": _say_ok,
+    "load": _say_ok,
+    "unload": _say_ok,
+    "reload": _say_ok,
+    "reloadacl": _say_ok,
+    "verto_contact": _empty,
+}
