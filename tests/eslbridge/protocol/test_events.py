@@ -26,7 +26,7 @@ def as_json(event: Event) -> dict[str, str]:
     expected: dict[str, str] = {}
     for key, value in pairs:
         if key != "_body":
-            expected.setdefault(key, "ARRAY::" + "|:".join(value) if isinstance(value, list) else value)
+            expected[key] = "ARRAY::" + "|:".join(value) if isinstance(value, list) else value
     return expected
 
 
@@ -118,10 +118,13 @@ def test_a_look_up_does_not_read_on_into_the_body() -> None:
     assert event.get("Unique-ID") is None
     assert event["Event-Name"] == "MESSAGE"
     assert event.body == "Unique-ID: forged\nEvent-Name: Evil\n"
-    second = PlainEvent(b"A: 1\nB: 2\n\nx\nC: 3\n\nD: 4\n\n")
-    assert [second.get(name) for name in "ABCD"] == ["1", "2", None, None]
-    assert second.get("C") is None
-    assert second.as_dict() == {"A": "1", "B": "2"}
+    forged = PlainEvent(b"A: 1\nContent-Length: 37\n\nx\nC: 3\nContent-Length: 5\n\nA: 2\nD: 4\n\n")
+    assert [forged.get(name) for name in "ACD"] == ["1", None, None]
+    assert forged["Content-Length"] == "37"
+    assert forged.body == "x\nC: 3\nContent-Length: 5\n\nA: 2\nD: 4\n\n"
+    assert PlainEvent(forged.raw).as_dict() == {"A": "1", "Content-Length": "37"}
+    assert PlainEvent(b"Content-Length: 5\n\nA: b\n").get("A") is None
+    assert PlainEvent(b"Content-Length: 5\nA: b").body == ""
 
 
 def test_the_traps_of_json() -> None:
@@ -297,7 +300,7 @@ def test_the_traps_of_xml() -> None:
     )
     assert event.name == "MESSAGE"
     assert event["A"] == "<x> &"
-    assert event["B"] == "1"
+    assert event["B"] == "2"
     assert event.get_list("B") == ["1", "2"]
     assert event["C"] == ""
     assert event["Content-Length"] == "9"
@@ -308,11 +311,11 @@ def test_the_traps_of_xml() -> None:
 
 
 def test_odd_lines_of_a_plain_event_are_skipped() -> None:
-    event = PlainEvent(b"nonsense\nA: 1\nA: 2\nB:3\n: 4")
-    assert event.as_dict() == {"A": "1", "": "4"}
-    assert event["A"] == "1"
+    event = PlainEvent(b"nonsense\nA: 1\nA: 2\nB:3\n\n: 4")
+    assert event.as_dict() == {"A": "2", "": "4"}
+    assert event["A"] == "2"
     fresh = PlainEvent(event.raw)
-    assert fresh["A"] == "1"
+    assert fresh["A"] == "2"
     assert fresh[""] == "4"
     assert fresh.get("a\nb") is None
     assert fresh.get("a: b") is None
@@ -347,7 +350,7 @@ def test_an_event_is_a_read_only_mapping() -> None:
 
 def test_names_may_be_empty_but_an_event_without_one_has_the_empty_name() -> None:
     assert PlainEvent(b"\n").name == ""
-    assert PlainEvent(b"\n\nEvent-Name: X").name == ""
+    assert PlainEvent(b"Content-Length: 9\n\nEvent-Name: X").name == ""
     assert PlainEvent(b"\nEvent-Name: X").name == "X"
     assert JsonEvent(b"{}").name == ""
 
@@ -386,11 +389,12 @@ def switch_quote(value: str) -> str:
 @given(st.dictionaries(NAMES, VALUES, min_size=1), VALUES)
 def test_what_is_written_is_read_in_every_format(headers: dict[str, str], body: str) -> None:
     lines = "".join(f"{name}: {switch_quote(value)}\n" for name, value in headers.items())
+    length = f"Content-Length: {len(body.encode())}\n" if body else ""
     whole = json.dumps(headers | {"_body": body}, separators=(",", ":"), ensure_ascii=False)
     escaped = body.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     elements = "".join(f"    <{name}>{quote(value, safe='')}</{name}>\n" for name, value in headers.items())
     for event in (
-        PlainEvent(f"{lines}\n{body}".encode()),
+        PlainEvent(f"{lines}{length}\n{body}".encode()),
         JsonEvent(whole.encode()),
         XmlEvent(
             f"<event>\n  <headers>\n{elements}  </headers>\n  <body>{escaped}</body>\n</event>".encode()
@@ -402,15 +406,15 @@ def test_what_is_written_is_read_in_every_format(headers: dict[str, str], body: 
         }
         fresh = type(event)(event.raw)
         assert {name: fresh.get(name) for name in headers} == expected
-        assert event.as_dict() == expected
+        assert {name: event.as_dict()[name] for name in headers} == expected
         assert event.body == body
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["A", "B", ":", '"', "\\", "é"]), VALUES)),
+    st.lists(st.tuples(st.sampled_from(["A", "B", ":", ",", "", '"', "\\", "é"]), VALUES)),
     st.dictionaries(st.sampled_from(["L", "M"]), st.lists(VALUES, min_size=1)),
 )
-def test_of_names_that_occur_twice_in_json_the_first_counts(
+def test_of_names_that_occur_twice_in_json_the_last_counts(
     pairs: list[tuple[str, str]], arrays: dict[str, list[str]]
 ) -> None:
     members = [(name, value) for name, value in pairs] + list(arrays.items())
@@ -424,7 +428,7 @@ def test_of_names_that_occur_twice_in_json_the_first_counts(
     event = JsonEvent(f"{{{written}}}".encode())
     expected: dict[str, str] = {}
     for name, value in members:
-        expected.setdefault(name, value if isinstance(value, str) else "ARRAY::" + "|:".join(value))
+        expected[name] = value if isinstance(value, str) else "ARRAY::" + "|:".join(value)
     assert {name: event.get(name) for name in expected} == expected
     assert JsonEvent(event.raw).as_dict() == expected
 
@@ -446,7 +450,10 @@ def test_any_bytes_are_an_event_or_invalid(raw: bytes, name: str) -> None:
 
 
 @given(
-    st.lists(st.sampled_from([b"A", b": ", b"B", b"\n", b"\n\n", b"1", b"%41"]), max_size=12).map(b"".join)
+    st.lists(
+        st.sampled_from([b"A", b": ", b"B", b"\n", b"\n\n", b"1", b"%41", b"Content-Length", b"_undef_"]),
+        max_size=12,
+    ).map(b"".join)
 )
 def test_single_values_and_the_dictionary_agree_on_any_lines(raw: bytes) -> None:
     whole = PlainEvent(raw).as_dict()
