@@ -19,14 +19,10 @@ if TYPE_CHECKING:
     from .core import Switch
 
 ORIGINATE_USAGE = (
-    "-USAGE: <call url> <exten>|&<application_name>(<app_args>) [<dialplan>] [<context>] [<cid_name>] [<cid_num>]"
-    " [<timeout_sec>]\n"
+    "-USAGE: <call url> <exten>|&<application_name>(<app_args>) [<dialplan>] [<context>] [<cid_name>] "
+    "[<cid_num>] [<timeout_sec>]\n"
 )
-
-
 ORIGINATE_TIMEOUT = 60.0
-
-
 NO_CHANNEL = "-ERR No such channel!\n"
 
 

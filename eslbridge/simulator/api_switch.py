@@ -17,11 +17,12 @@ from .version import FULL_VERSION, GIT, VERSION
 if TYPE_CHECKING:
     from .core import Switch
 
-MODULES = frozenset(
-    """mod_sofia mod_event_socket mod_commands mod_dptools mod_dialplan_xml mod_loopback mod_voicemail mod_hash
-    mod_conference mod_json_cdr mod_spandsp mod_sndfile mod_tone_stream mod_local_stream mod_console mod_logfile
-    mod_db mod_fifo mod_valet_parking mod_esf mod_expr mod_httapi mod_native_file mod_opus""".split()  # noqa: SIM905
-)
+_MODULE_NAMES = """
+    sofia event_socket commands dptools dialplan_xml loopback voicemail hash conference json_cdr
+    spandsp sndfile tone_stream local_stream console logfile db fifo valet_parking esf expr httapi
+    native_file opus
+"""
+MODULES = frozenset(f"mod_{name}" for name in _MODULE_NAMES.split())
 
 
 def _status(switch: Switch, arguments: str) -> str:

@@ -49,6 +49,25 @@ WITHOUT_VARIABLES = frozenset({"CHANNEL_STATE", "CHANNEL_CALLSTATE"})
 class Channel(Caller):
     """One leg. Its task runs the state machine; whoever changes its state wakes the task."""
 
+    call_state = "DOWN"
+    cause = ""
+    presence_id = ""
+    early = False
+    answered = False
+    has_media = False
+    held = False
+    controlled = False
+    codec_name = "PCMU"
+    read_codec = ""
+    application = ""
+    application_data = ""
+    broken_off = 0
+    hung_up_here = False
+    reports_late = False
+    cleaned_late = True
+    disposition = ""
+    final_phrase = ""
+
     def __init__(self, switch: Switch, name: str, direction: str, uuid: str = ""):
         self.switch = switch
         self.uuid = uuid or str(uuid_module.uuid4())
@@ -57,36 +76,21 @@ class Channel(Caller):
         self.direction = direction
         self.state = State.NEW
         self.running = State.NEW
-        self.call_state = "DOWN"
         self.hit_dialplan = direction == "inbound"
-        self.presence_id = ""
         self.variables: dict[str, Value] = {}
         self.profile: Profile | None = None
         self.profiles: list[tuple[Profile, Extension | None]] = []
-        self.cause = ""
-        self.early = False
-        self.answered = False
-        self.has_media = False
-        self.codec_name = "PCMU"
-        self.read_codec = ""
-        self.held = False
         self.partner: Channel | None = None
         self.extension: Extension | None = None
-        self.application = ""
-        self.application_data = ""
         self.app_log: list[tuple[str, str, int]] = []
         self.party: Any = None
         self.sip: Any = None
         self.session_id = switch.next_session_id()
         self.started_at = switch.clock.now()
-        self.broken_off = 0
         self.queue: list[Any] = []
         self.dialled_user: User | None = None
         self.outer_variables: dict[str, str] = {}
-        self.hung_up_here = False
-        self.reports_late = False
         self.reports_after: Channel | None = None
-        self.cleaned_late = True
         self.noted_legs: list[str] = []
         self.last_dialled: list[Channel] = []
         self.preset: Extension | None = None
@@ -99,10 +103,7 @@ class Channel(Caller):
         self.destroyed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.controllers: list[Any] = []
-        self.controlled = False
         self.timers: list[asyncio.TimerHandle] = []
-        self.disposition = ""
-        self.final_phrase = ""
         self._sleepers: list[asyncio.Future[Any]] = []
 
     # What the dialplan asks
@@ -387,7 +388,7 @@ class Channel(Caller):
         return result is None
 
     async def sleep(self, seconds: float) -> None:
-        """Passes time on the call: until it is over, sent elsewhere, or interrupted; messages are worked on."""
+        """Passes time on the call: until it is over, sent elsewhere, or interrupted. Messages are obeyed."""
         loop = asyncio.get_running_loop()
         until, state, mark = loop.time() + seconds, self.state, self.broken_off
         while self.state == state and self.broken_off == mark and loop.time() < until:

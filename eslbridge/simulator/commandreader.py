@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Command:
-    """One command as it came: its line, its headers (names in lower case), the same as written, and its body."""
+    """One command: its line, its headers (names in lower case), the same as written, and its body."""
 
     line: str
     headers: dict[str, str] = field(default_factory=dict)

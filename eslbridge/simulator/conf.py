@@ -48,7 +48,9 @@ DIRECTORY = """\
 <include>
   <domain name="$${domain}">
     <params>
-      <param name="dial-string" value="{^^:sip_invite_domain=${dialed_domain}:presence_id=${dialed_user}@${dialed_domain}}${sofia_contact(*/${dialed_user}@${dialed_domain})},${verto_contact(${dialed_user}@${dialed_domain})}"/>
+      <param name="dial-string" value="{^^:sip_invite_domain=${dialed_domain}\
+:presence_id=${dialed_user}@${dialed_domain}}\
+${sofia_contact(*/${dialed_user}@${dialed_domain})},${verto_contact(${dialed_user}@${dialed_domain})}"/>
     </params>
     <variables>
       <variable name="record_stereo" value="true"/>
@@ -136,12 +138,14 @@ _GLOBAL = """\
         <action application="set" data="rtp_secure_media=true"/>
       </condition>
       <condition field="${endpoint_disposition}" expression="^(DELAYED NEGOTIATION)"/>
-      <condition field="${switch_r_sdp}" expression="(AES_CM_128_HMAC_SHA1_32|AES_CM_128_HMAC_SHA1_80)" break="never">
+      <condition field="${switch_r_sdp}" break="never"
+                 expression="(AES_CM_128_HMAC_SHA1_32|AES_CM_128_HMAC_SHA1_80)">
         <action application="set" data="rtp_secure_media=true"/>
       </condition>
       <condition>
         <action application="hash" data="insert/${domain_name}-spymap/${caller_id_number}/${uuid}"/>
-        <action application="hash" data="insert/${domain_name}-last_dial/${caller_id_number}/${destination_number}"/>
+        <action application="hash"
+                data="insert/${domain_name}-last_dial/${caller_id_number}/${destination_number}"/>
         <action application="hash" data="insert/${domain_name}-last_dial/global/${uuid}"/>
         <action application="export" data="RFC2822_DATE=${strftime(%a, %d %b %Y %T %z)}"/>
       </condition>
@@ -364,12 +368,12 @@ def write_vanilla(
     conf_dir: Path | str,
     *,
     domain: str = "127.0.0.1",
-    default_password: str = "1234",
+    default_password: str = "1234",  # noqa: S107 - what every fresh vanilla configuration has
     users: Iterable[int] = (),
 ) -> None:
     """Writes the tree where it is missing; existing files are left as they are.
 
-    ``users`` get a file each in ``directory/default`` with the default password, as vanilla's 1000 to 1019 have.
+    ``users`` get a file each in ``directory/default`` with the default password, like vanilla's 1000 to 1019.
     """
     base = Path(conf_dir)
     files = {

@@ -119,7 +119,7 @@ class Switch:
             "mod_dir": f"{base}/mod",
             "htdocs_dir": f"{base}/htdocs",
             "script_dir": f"{base}/scripts",
-            "temp_dir": "/tmp",
+            "temp_dir": "/tmp",  # noqa: S108 - a name that clients are told, nothing is written there
             "certs_dir": f"{base}/certs",
             "storage_dir": f"{base}/storage",
             "cache_dir": f"{base}/cache",
@@ -175,7 +175,7 @@ class Switch:
         def call() -> None:
             try:
                 done.set_result(function(*arguments))
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the result shall see it
                 done.set_exception(error)
 
         self.loop.call_soon_threadsafe(call)
@@ -205,7 +205,8 @@ class Switch:
     def log(self, level: int, text: str, source: str = "mod_dptools.c:1879", uuid: str = "") -> None:
         """A line of the switch's log, for listeners that asked for that level."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        line = f"{stamp}.{self.clock.now() % 1_000_000:06d} 98.90% [{LOG_LEVELS[level].upper()}] {source} {text}\n"
+        micros = self.clock.now() % 1_000_000
+        line = f"{stamp}.{micros:06d} 98.90% [{LOG_LEVELS[level].upper()}] {source} {text}\n"
         self.logged.append(line)
         for listener in self.listeners:
             listener.log_line(level, line, source, uuid)

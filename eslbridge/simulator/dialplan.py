@@ -47,7 +47,8 @@ def hunt(
 ) -> Extension | None:
     """Walks a context. None when no action matched anywhere.
 
-    ``only`` restricts the walk to extensions of that name (``execute_extension`` finds by number, so it is rare).
+    ``only`` restricts the walk to extensions of that name (``execute_extension`` finds by number,
+    so it is rare).
     """
     walk = _Walk(caller, number, now or datetime.datetime.now())
     for extension in context.findall("extension"):

@@ -1,7 +1,7 @@
 """The small languages of ``originate`` and ``bridge``: arguments, ``{…}`` and ``[…]`` variables, legs.
 
-Quotes are taken off each time a text is split. So the comma of ``'Smith, John'`` is bare by the time the variables
-are separated, and only ``\\,`` protects it: that is what the switch does.
+Quotes are taken off each time a text is split. So the comma of ``'Smith, John'`` is bare by the time
+the variables are separated, and only ``\\,`` protects it: that is what the switch does.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ _UNESCAPED = {"n": "\n", "r": "\r", "t": "\t", "s": " "}
 def separate(text: str, delimiter: str, limit: int = 1024) -> list[str]:
     """Splits at delimiters outside single quotes and takes quotes and escapes off each part.
 
-    Runs of spaces count as one delimiter; the last of ``limit`` parts keeps the rest. ``^^:`` in front of the text
-    chooses another delimiter.
+    Runs of spaces count as one delimiter; the last of ``limit`` parts keeps the rest. ``^^:`` in front of
+    the text chooses another delimiter.
     """
     if text.startswith("^^") and len(text) > 3:
         delimiter, text = text[2], text[3:]

@@ -1,7 +1,7 @@
 """``${…}`` at call time: variables, and functions of the switch.
 
-Dangerous by design, as in the switch: what a variable holds is expanded again, and ``${system(…)}`` runs a command.
-Here nothing is run; the switch only notes what would have been.
+Dangerous by design, as in the switch: what a variable holds is expanded again, and ``${system(…)}`` runs
+a command. Here nothing is run; the switch only notes what would have been.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ PATIENCE = 25.0
 async def serve(channel: Channel, data: str) -> None:
     """Connects and obeys until the server lets go or the call is over.
 
-    With ``async`` the channel is parked and works on messages; otherwise the server's commands run one by one.
+    With ``async`` the channel is parked and obeys messages; otherwise the server's commands run in turn.
     """
     words = data.split()
     if not words:

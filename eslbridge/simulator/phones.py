@@ -20,8 +20,9 @@ BEHAVIOURS = ("answer", "busy", "no_answer", "reject", "offline")
 class Phone:
     """One user's phone: registers with what its file says, answers, refuses, calls and hangs up.
 
-    ``behaviour`` is one of ``BEHAVIOURS``; ``answer_after`` is how many seconds it rings. ``password`` (or ``a1_hash``)
-    is what it found in its user's file; whoever changes it here has a phone with a wrong password.
+    ``behaviour`` is one of ``BEHAVIOURS``; ``answer_after`` is how many seconds it rings. ``password``
+    (or ``a1_hash``) is what it found in its user's file; whoever changes it here has a phone with a wrong
+    password.
     ``notified`` lists what the switch asked of it ("check-sync", "reboot").
     """
 

@@ -27,8 +27,8 @@ class Race(StrEnum):
 class Races:
     """Tells at each race whether it is late this time.
 
-    ``late`` fixes the outcomes: the races in it always come late, the others never. Without it they are drawn, the
-    same in every run.
+    ``late`` fixes the outcomes: the races in it always come late, the others never. Without it they are
+    drawn, the same in every run.
     """
 
     def __init__(self, late: frozenset[str] | None):

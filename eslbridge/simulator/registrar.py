@@ -178,7 +178,7 @@ class Registrar:
     # What administrators do
 
     def flush(self, which: str = "", reboot: bool = False) -> None:
-        """``flush_inbound_reg``: registrations go, the core's list keeps them; a phone that may comes back."""
+        """``flush_inbound_reg``: registrations go, the core's list keeps them; phones come back."""
         for held in [one for one in self.registrations.values() if one.is_named(which)]:
             phone = self.switch.phones.get(held.user)
             if reboot and phone is not None:

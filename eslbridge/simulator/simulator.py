@@ -22,19 +22,20 @@ START_SECONDS = 60.0
 class Simulator:
     """A simulated switch on a TCP port.
 
-    ``conf_dir`` is read as the switch reads it (see ``conf.write_vanilla``). ``esl_port`` 0 takes a free port, which
-    the attribute ``esl_port`` then tells and which a restart keeps. ``cdr_dir`` gets one mod_json_cdr file a leg.
+    ``conf_dir`` is read as the switch reads it (see ``conf.write_vanilla``). ``esl_port`` 0 takes a free
+    port, which the attribute ``esl_port`` then tells and which a restart keeps. ``cdr_dir`` gets one
+    mod_json_cdr file a leg.
     ``late`` fixes races (see ``races.Races``), which otherwise alternate.
     ``answer_after`` is how many seconds a phone rings, ``register_delay`` how long a phone takes to register.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first have names and defaults
         self,
         conf_dir: Path | str,
         *,
         host: str = "127.0.0.1",
         esl_port: int = 0,
-        password: str = "ClueCon",
+        password: str = "ClueCon",  # noqa: S107 - what every fresh event socket has
         domain: str = "127.0.0.1",
         cdr_dir: Path | str | None = None,
         answer_after: float = 0.3,
@@ -111,7 +112,7 @@ class Simulator:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - start() raises it in the caller's thread
             self._failure = error
         finally:
             self._started.set()

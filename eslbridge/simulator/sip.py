@@ -1,6 +1,7 @@
 """What SIP leaves on a channel: the variables of an INVITE, of its answers, and of its end.
 
-The order of the variables is that of the recordings, because the switch shows them in the order in which it set them.
+The order of the variables is that of the recordings: the switch shows them in the order in which it set
+them.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def switch_sdp(port: int, session: int, version: int, codec: str) -> str:
         "useinbandfec=1; maxaveragebitrate=30000; maxplaybackrate=48000; ptime=20; minptime=10; maxptime=40"
     )
     return (
-        f"{head}m=audio {port} RTP/AVP 102 9 0 8 103 101\r\na=rtpmap:102 opus/48000/2\r\na=fmtp:102 {opus}\r\n"
+        f"{head}m=audio {port} RTP/AVP 102 9 0 8 103 101\r\n"
+        f"a=rtpmap:102 opus/48000/2\r\na=fmtp:102 {opus}\r\n"
         "a=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
         f"a=rtpmap:103 telephone-event/48000\r\na=fmtp:103 0-15\r\n{tail}"
     )
@@ -447,8 +449,8 @@ rtp_local_sdp_str"""
 _RENEWED_AGAIN = (
     "local_media_ip local_media_port advertised_media_ip rtp_local_sdp_str "
     + _DIALOG.format(codec="ep_codec_string")
-    + """ rtp_use_codec_string remote_video_media_flow remote_text_media_flow remote_audio_media_flow remote_media_ip
-remote_media_port rtp_audio_recv_pt dtmf_type rtp_2833_send_payload rtp_2833_recv_payload"""
+    + """ rtp_use_codec_string remote_video_media_flow remote_text_media_flow remote_audio_media_flow
+remote_media_ip remote_media_port rtp_audio_recv_pt dtmf_type rtp_2833_send_payload rtp_2833_recv_payload"""
 )
 
 

@@ -72,6 +72,7 @@ class Command(BaseCommand):
         )
         self.stdout.flush()
         try:
-            Traffic(simulator, options["traffic"], random.Random()).run(stop)
+            chance = random.Random()  # noqa: S311 - who calls whom in a demonstration
+            Traffic(simulator, options["traffic"], chance).run(stop)
         finally:
             simulator.stop()

@@ -1,4 +1,4 @@
-"""A plain client for tests of the simulator: writes bytes, cuts frames, and shares no code with the product."""
+"""A plain client for tests of the simulator: writes bytes, cuts frames, shares no code with the product."""
 
 from __future__ import annotations
 

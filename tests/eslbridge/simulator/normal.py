@@ -1,4 +1,4 @@
-"""Takes out of a conversation what differs each time it is held: UUIDs, times, ports, host names and counters."""
+"""Takes out of a conversation what differs each time: UUIDs, times, ports, host names and counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For each recorded conversation: the state of the switch, and what happened to it besides what the client sent."""
+"""For each recorded conversation: the switch's state, and what happened besides what the client sent."""
 
 from __future__ import annotations
 
@@ -248,8 +248,10 @@ def _connect(recording: Recording, simulator: Simulator, scenario: Scenario) -> 
     with socket.create_server(("127.0.0.1", 8084)) as server:
         server.settimeout(5)
         with Conversation(simulator.esl_port) as control:
-            control.command(
-                f"bgapi originate {{origination_uuid={uuid}}}user/1000@127.0.0.1 '&socket(127.0.0.1:8084 {mode})'"
+            leg, application = (
+                f"{{origination_uuid={uuid}}}user/1000@127.0.0.1",
+                f"socket(127.0.0.1:8084 {mode})",
             )
+            control.command(f"bgapi originate {leg} '&{application}'")
             connection, _ = server.accept()
         return Conversation(0, password=None, connection=connection)
