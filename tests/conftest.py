@@ -156,6 +156,13 @@ def worker(
     """The switch's Celery worker as a process of its own, as in the Procfile, on the test database.
 
     Ask for `simulator` first: the worker is given FS_* as the settings have them now."""
+    process = start_worker(settings)
+    yield process
+    stop_worker(process)
+
+
+def start_worker(settings: Any) -> subprocess.Popen[bytes]:
+    """A worker more; whoever starts it calls `stop_worker`."""
     names = ("FS_HOST", "FS_ESL_PORT", "FS_ESL_PASSWORD", "FS_CONF_DIR", "FS_CDR_DIR", "SWITCH_NAME")
     environment = os.environ | {name: str(getattr(settings, name)) for name in names}
     environment |= {"DATABASE_URL": _url_of_test_database(), "PYTHONUNBUFFERED": "1"}
@@ -171,16 +178,12 @@ def worker(
         "--concurrency",
         "4",
     ]
-    options = [
-        "--queues",
-        f"switch.{settings.SWITCH_NAME}",
-        "--without-gossip",
-        "--without-mingle",
-        "--loglevel",
-        "INFO",
-    ]
-    process = subprocess.Popen([*die_with_parent("KILL"), *command, *options], cwd=BASE_DIR, env=environment)
-    yield process
+    options = ["--queues", f"switch.{settings.SWITCH_NAME}", "--without-gossip", "--without-mingle"]
+    arguments = [*die_with_parent("KILL"), *command, *options, "--loglevel", "INFO"]
+    return subprocess.Popen(arguments, cwd=BASE_DIR, env=environment)
+
+
+def stop_worker(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(WAIT_SECONDS)
