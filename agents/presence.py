@@ -6,10 +6,10 @@ A device is one contact address of one user. Events move it; the profile's own l
 
 import re
 import time
-import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,7 +24,7 @@ from .switchxml import SIP_PROFILE
 if TYPE_CHECKING:
     from redis.client import Pipeline
 
-_URI = re.compile(r"<([^>;]+)")
+_URI = re.compile(r"<(sips?:[^>;]+)", re.IGNORECASE)
 _STATUS = re.compile(r"Registered\(([^)]*)\).*?expsecs\((-?\d+)\)", re.IGNORECASE | re.DOTALL)
 
 
@@ -46,6 +46,10 @@ class Device:
         return f"{self.user} {self.contact}"
 
 
+class NoListing(ValueError):
+    """The switch's answer is not a list of registrations; the text says what it is."""
+
+
 def _key(switch_name: str) -> str:
     return f"patchbay:devices:{switch_name}"
 
@@ -59,21 +63,29 @@ def _registered(event: Event) -> Device:
     now = time.time()
     transport = re.search(r"\((\w+)", event.get("status", ""))
     return Device(
-        user=printable(event["from-user"]),
-        contact=_contact(event["contact"]),
+        user=_user(event),
+        contact=_contact(event.get("contact", "")),
         agent=printable(event.get("user-agent", "")),
         transport=transport[1].lower() if transport else "",
-        address=f"{event.get('network-ip', '')}:{event.get('network-port', '')}",
+        address=printable(f"{event.get('network-ip', '')}:{event.get('network-port', '')}"),
         since=now,
-        expires=now + int(event.get("expires") or 0),
+        expires=now + _number(event.get("expires", "")),
         call_id=printable(event.get("call-id", "")),
     )
+
+
+def _user(event: Event) -> str:
+    return printable(event.get("from-user") or event.get("user", ""))
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text, re.ASCII) else 0
 
 
 def follow(switch: Switch, events: Iterable[Event]) -> bool:
     """Move the devices as these events say, in one round trip.
 
-    Returns True when a user registered from a second place: without multiple registrations the switch
+    Returns True when a user registered from a new, second place: without multiple registrations the switch
     has dropped the first one and says nothing about it, so the caller should take stock.
     """
     key = _key(switch.name)
@@ -81,16 +93,16 @@ def follow(switch: Switch, events: Iterable[Event]) -> bool:
     pipeline = store().pipeline(transaction=False)
     second_place = False
     for event in events:
+        is_ours = event.get("profile-name", SIP_PROFILE) == SIP_PROFILE
         match event.subclass:
-            case "sofia::register":
+            case "sofia::register" if is_ours:
                 device = _registered(event)
                 before = {each.contact: each.since for each in known[device.user]}
-                second_place = second_place or bool(before.keys() - {device.contact})
+                second_place = second_place or bool(before and device.contact not in before)
                 device = replace(device, since=before.get(device.contact, device.since))
                 pipeline.hset(key, device.key, orjson.dumps(asdict(device)))
-            case "sofia::unregister" | "sofia::expire":
-                user = event.get("from-user") or event.get("user", "")
-                pipeline.hdel(key, f"{user} {_contact(event.get('contact', ''))}")
+            case "sofia::unregister" | "sofia::expire" if is_ours:
+                pipeline.hdel(key, f"{_user(event)} {_contact(event.get('contact', ''))}")
             case "sofia::register_failure":
                 _note_refusal(pipeline, switch.name, event)
     pipeline.execute()
@@ -146,35 +158,61 @@ def refusals() -> list[Refusals]:
 
 
 def take_stock(switch: Switch, listing: str) -> None:
-    """Replace all devices of a switch by its own list (`sofia xmlstatus profile … reg`)."""
+    """Replace all devices of a switch by its own list (`sofia xmlstatus profile … reg`).
+
+    Raises NoListing when it is none; where there is no such profile, nobody is registered there.
+    """
     now = time.time()
     known = {device.key: device.since for devices in users(switch.name).values() for device in devices}
-    root = ET.fromstring(printable(_plain(listing)))  # noqa: S314 - our own switch's answer
-    devices = [_listed(row, now) for row in root.iter("registration")]
+    found = _listed(printable(listing), now)
     pipeline = store().pipeline(transaction=True)
     pipeline.delete(_key(switch.name))
-    for device in devices:
-        kept = Device(**{**asdict(device), "since": known.get(device.key, now)})
+    for device in found or []:
+        kept = replace(device, since=known.get(device.key, now))
         pipeline.hset(_key(switch.name), device.key, orjson.dumps(asdict(kept)))
     pipeline.execute()
+    if found is None:
+        raise NoListing(
+            f"The switch does not list the registrations of {SIP_PROFILE}: {listing.strip()[:200]}"
+        )
 
 
-def _plain(listing: str) -> str:
-    """The switch declares ISO-8859-1 and sends UTF-8: let the bytes speak."""
-    return re.sub(r"^\s*<\?xml[^>]*\?>", "", listing)
+_LINE = re.compile(r"\s*<([a-z-]+)>(.*)</\1>\s*")
 
 
-def _listed(row: ET.Element, now: float) -> Device:
-    status = _STATUS.search(row.findtext("status", ""))
+def _listed(listing: str, now: float) -> list[Device] | None:
+    """The devices of the listing, None when it is none.
+
+    It is read line by line, not as XML: each field has a line of its own, and the switch writes what a phone
+    chose (its Call-ID) as it came, so that one phone could hide all the others, or show one that is not.
+    """
+    if "<registrations>" not in listing:
+        return None
+    devices: list[Device] = []
+    row: dict[str, str] = {}
+    for line in listing.split("\n"):
+        match line.strip():
+            case "<registration>":
+                row = {}
+            case "</registration>":
+                devices.append(_device(row, now))
+            case _:
+                if field := _LINE.fullmatch(line):
+                    row[field[1]] = unescape(field[2])
+    return devices
+
+
+def _device(row: dict[str, str], now: float) -> Device:
+    status = _STATUS.search(row.get("status", ""))
     return Device(
-        user=row.findtext("user", "").partition("@")[0],
-        contact=_contact(row.findtext("contact", "")),
-        agent=row.findtext("agent", ""),
+        user=row.get("user", "").partition("@")[0],
+        contact=_contact(row.get("contact", "")),
+        agent=row.get("agent", ""),
         transport=status[1].lower() if status else "",
-        address=f"{row.findtext('network-ip', '')}:{row.findtext('network-port', '')}",
+        address=f"{row.get('network-ip', '')}:{row.get('network-port', '')}",
         since=now,
-        expires=now + (int(status[2]) if status else 0),
-        call_id=row.findtext("call-id", ""),
+        expires=now + (_number(status[2]) if status else 0),
+        call_id=row.get("call-id", ""),
     )
 
 
