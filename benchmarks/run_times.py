@@ -46,20 +46,19 @@ def measure(clone: Path) -> tuple[float, ...]:
     """Returns the seconds to the first page, to the last line of the start, and from Ctrl-C to the end."""
     port = _free_port()
     began = time.monotonic()
-    with subprocess.Popen(
-        ["./run"], cwd=clone, env={**os.environ, "PORT": str(port)}, stdout=subprocess.PIPE, text=True
-    ) as run:
-        assert run.stdout
-        os.set_blocking(run.stdout.fileno(), False)
+    said = clone.with_name("said")
+    environment = {**os.environ, "PORT": str(port)}
+    with (
+        said.open("w") as terminal,
+        subprocess.Popen(["./run"], cwd=clone, env=environment, stdout=terminal) as run,
+    ):
         page = up = 0.0
-        said = ""
         while not (page and up):
             if run.poll() is not None or time.monotonic() - began > PATIENCE_SECONDS:
-                raise SystemExit(f"./run did not come up: {said}")
+                raise SystemExit(f"./run did not come up: {said.read_text()}")
             time.sleep(0.02)
             page = page or (_shows_a_page(port) and time.monotonic() - began)
-            said += run.stdout.read() or ""
-            up = up or ("Patchbay is at" in said and time.monotonic() - began)
+            up = up or ("Patchbay is at" in said.read_text() and time.monotonic() - began)
         stop = time.monotonic()
         run.send_signal(signal.SIGINT)
         run.wait()

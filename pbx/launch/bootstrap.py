@@ -115,12 +115,12 @@ def install(venv: Path, requirements: str) -> None:
             f"This Python makes no virtual environments: apt install {_venv_package()}, then start again."
         )
     log = VAR_DIR / "log" / f"install{venv.name.replace('.', '-')}.log"
-    _say(f"Making the virtual environment {venv.name} with Python {sys.version.split()[0]}")
+    say(f"Making the virtual environment {venv.name} with Python {sys.version.split()[0]}")
     with log.open("w") as log_file:
         done = _call([sys.executable, "-m", "venv", "--clear", str(venv)], log_file)
         if not done:
             raise Problem(_why_failed(log, f"cannot make {venv.name}"))
-        _say(f"Installing {requirements} (takes about a minute; details in {_short(log)})")
+        say(f"Installing {requirements} (takes about a minute; details in {_short(log)})")
         pip = [
             str(venv / "bin" / "python"),
             "-m",
@@ -265,7 +265,7 @@ def _one_at_a_time() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("Another ./run or ./test is installing here; waiting for it")
+            say("Another ./run or ./test is installing here; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -278,8 +278,12 @@ def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
+def say(line: str) -> None:
+    """Tells the person at the terminal, who may have closed it."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from .bootstrap import (
     host_wanted,
     port_wanted,
     refuse_taken_port,
+    say,
     told_plainly,
 )
 from .engines import Engine, PostgreSQL, Redis, last_line, socket_folder
@@ -285,14 +286,6 @@ def _exit_on_hangup() -> None:
     """A closed terminal ends the run in good order; under nohup it goes on."""
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-
-
-def say(line: str) -> None:
-    """Tells the person at the terminal, who may have closed it."""
-    try:
-        print(line, flush=True)
-    except OSError:
-        return
 
 
 if __name__ == "__main__":
