@@ -143,4 +143,7 @@ class Hub:
 
 def _render(rows: Rows) -> bytes | None:
     close_old_connections()
-    return rows.difference()
+    try:
+        return rows.difference()
+    finally:
+        close_old_connections()  # this thread must not keep a connection of the pool

@@ -3,6 +3,20 @@
 (() => {
   "use strict";
   const tell = (topic) => document.body && htmx.trigger(document.body, `news:${topic}`);
+  /* The first news of a topic is told at once, those that come within its pause together after it: nobody
+     misses the last one (htmx's own `throttle` drops it). Milliseconds. */
+  const PAUSES = { calls: 1000, agents: 500, records: 500, changes: 300 };
+  const paused = {}; // topic -> whether more has come
+  const hear = (topic) => {
+    if (topic in paused) { paused[topic] = true; return; }
+    paused[topic] = false;
+    tell(topic);
+    setTimeout(() => {
+      const more = paused[topic];
+      delete paused[topic];
+      if (more) hear(topic);
+    }, PAUSES[topic] ?? 200);
+  };
   let source = null;
   let polling = null;
 
@@ -16,7 +30,7 @@
     for (const topic of ["calls", "agents"]) {
       source.addEventListener(topic, (event) => apply(topic, JSON.parse(event.data)));
     }
-    source.addEventListener("news", (event) => tell(event.data));
+    source.addEventListener("news", (event) => hear(event.data));
     source.onerror = () => {
       poll();
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
