@@ -78,6 +78,7 @@ class Hub:
         try:
             yield b"retry: 2000\n\n"
             yield frame("hello", b"1")
+            yield RESYNC  # what changed after the page was rendered and before this browser was heard of
             while True:
                 try:
                     yield await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
