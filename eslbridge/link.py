@@ -33,24 +33,29 @@ from eslbridge.publishing import history, outbox
 from eslbridge.publishing.comparison import differences, queue_differences
 from eslbridge.publishing.files import in_words
 from eslbridge.publishing.publisher import Publisher
-from eslbridge.store import StoreError
+from eslbridge.store import StoreError, store
 from eslbridge.text import printable
 
 log = logging.getLogger(__name__)
 
 REGISTRATIONS = ("sofia::register", "sofia::unregister", "sofia::expire", "sofia::register_failure")
 GATEWAYS = ("sofia::gateway_add", "sofia::gateway_state", "sofia::gateway_delete")
+# An event of our own, by way of the switch: it reaches the dispatcher's thread in order with all others.
+TAKE_STOCK = "patchbay::take_stock"
 SUBSCRIPTIONS = (
     *("CHANNEL_CREATE", "CHANNEL_CALLSTATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER"),
     *("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CHANNEL_UUID", "CALL_UPDATE"),
     *("CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY", "HEARTBEAT", "SHUTDOWN", "BACKGROUND_JOB"),
     *REGISTRATIONS,
     *GATEWAYS,
+    TAKE_STOCK,
 )
 # The whole database against the directory, by hashes.
 COMPARE_SECONDS = 60
 # What is live against the switch's own lists; done with the next HEARTBEAT (every 20 s) after this.
 STOCK_SECONDS = 15
+# So often Redis is asked whether it still has what was put there.
+STORE_WATCH_SECONDS = 1.0
 # What the link finds out about its switch, and so stores.
 KNOWN_BY_THE_LINK = ("domain", "version", "up_since", "link", "reason", "link_since")
 # Without a notification (PostgreSQL restarted, a pooler that drops NOTIFY) the outbox is read this often.
@@ -65,6 +70,10 @@ _current: "Link | None" = None
 
 class LinkIsDown(Exception):
     """There is no connection to the switch; the text says why."""
+
+
+def _stock_key(switch_name: str) -> str:
+    return f"patchbay:stock:{switch_name}"
 
 
 def current() -> "Link":
@@ -170,13 +179,32 @@ class Link:
         compared = time.monotonic()
         while not self._stopping.is_set():
             self._store()
-            asked = self._compare_now.wait(BEAT_SECONDS)
+            asked = self._wait_a_beat()
             if self._stopping.is_set():
                 return
             if asked or time.monotonic() - compared > COMPARE_SECONDS:
                 self._compare_now.clear()
                 compared = time.monotonic()
                 self.compare()
+
+    def _wait_a_beat(self) -> bool:
+        """True when somebody asks for a comparison meanwhile."""
+        until = time.monotonic() + BEAT_SECONDS
+        while time.monotonic() < until:
+            if self._compare_now.wait(STORE_WATCH_SECONDS):
+                return True
+            self._watch_the_store()
+        return False
+
+    def _watch_the_store(self) -> None:
+        """A Redis that came back empty gets everything again at once, not with the next heartbeat."""
+        if not self.is_ready:
+            return
+        try:
+            if not store().exists(_stock_key(self.row().name)):
+                self.client.sendevent("CUSTOM", {"Event-Subclass": TAKE_STOCK, "Patchbay-Worker": _worker()})
+        except (StoreError, ESLError, LinkIsDown) as problem:
+            log.debug("Redis is not watched: %s", problem)
 
     def _store(self) -> None:
         """Say that the worker lives, and all that the link knows: what could not be stored once comes with
@@ -266,6 +294,7 @@ class Link:
             outbox.retry(self.row().pending.all())  # what it refused or lost before is worth another try
         finally:
             self._tell(signals.link_up, switch=switch, client=client)
+            self._mark_the_store(switch)
             self._compare_now.set()
 
     def _disconnected(self, error: ESLError) -> None:
@@ -292,6 +321,8 @@ class Link:
     def _sort(self, switch: Switch, events: list[Event]) -> None:
         for heartbeat in (event for event in events if event.name == "HEARTBEAT"):
             self._heartbeat(switch, heartbeat)
+        if any(event.subclass == TAKE_STOCK for event in events):
+            self._take_stock(switch, at_once=True)
         channels = [event for event in events if event.name.startswith(("CHANNEL_", "CALL_", "BACKGROUND_"))]
         registrations = [event for event in events if event.subclass in REGISTRATIONS]
         gateways = [event for event in events if event.subclass in GATEWAYS]
@@ -309,11 +340,18 @@ class Link:
             log.info("A heartbeat was not kept: %s", problem)
         self._take_stock(switch)
 
-    def _take_stock(self, switch: Switch) -> None:
+    def _take_stock(self, switch: Switch, *, at_once: bool = False) -> None:
         """Here, on the dispatcher's thread, the switch's answer and its events cannot overtake each other."""
-        if time.monotonic() - self._stock_taken > STOCK_SECONDS:
+        if at_once or time.monotonic() - self._stock_taken > STOCK_SECONDS:
             self._stock_taken = time.monotonic()
             self._tell(signals.compare, switch=switch, client=self.client)
+            self._mark_the_store(switch)
+
+    def _mark_the_store(self, switch: Switch) -> None:
+        try:
+            store().set(_stock_key(switch.name), _worker())
+        except StoreError as problem:
+            self._say("Redis", f"Redis does not answer: {problem}")
 
     def _tell(self, signal: Signal, **arguments: object) -> None:
         for receiver, result in signal.send_robust(sender=Link, **arguments):

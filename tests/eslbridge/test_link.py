@@ -301,6 +301,32 @@ def test_an_agent_saved_without_redis_is_live_all_the_same(
     assert len([line for line in said if "Redis does not take news" in line]) == 1
 
 
+def test_a_redis_that_comes_back_empty_is_filled_again_within_five_seconds(
+    start: Callable[[], Link], redis_client: Any
+) -> None:
+    from agents import presence
+    from calls import live
+
+    start()
+    agent = make_agent(1020)
+    wait_until(lambda: presence.registered().get(agent.extension), "the phone to register")
+    link = linking.Client("127.0.0.1", settings_port(), "ClueCon")
+    link.connect()
+    link.bgapi("originate", f"user/1020@{row().domain} &park")
+    wait_until(live.active_calls, "the call")
+
+    redis_client.flushdb()
+    wait_until(lambda: presence.registered().get(agent.extension), "the phone again", seconds=5)
+    wait_until(live.active_calls, "the call again", seconds=5)
+    link.close()
+
+
+def settings_port() -> int:
+    from django.conf import settings
+
+    return settings.FS_ESL_PORT
+
+
 @pytest.fixture
 def unanswering() -> Iterator[int]:
     """A port where connections are made, and nothing is ever said."""
@@ -418,7 +444,8 @@ def test_a_switch_that_is_deleted_while_its_worker_runs_comes_back_with_everythi
 def test_stop_ends_all_threads_at_once_and_says_so(start: Callable[[], Link]) -> None:
     link = start()
     wait_until(is_in_step, "the start")
-    threads = [link._publisher, link._pulse, link.client._reader, link.client._dispatcher.thread]
+    names = {"publisher", "pulse", "esl-reader", "esl-dispatcher"}
+    threads = [thread for thread in threading.enumerate() if thread.name in names]
 
     started = time.monotonic()
     link.stop()
