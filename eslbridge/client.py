@@ -1,8 +1,9 @@
 """The Event Socket client: blocking, thread-safe, and always trying to be connected.
 
-Many threads share one `Client` and its one connection. Two threads belong to it: the reader keeps the
-connection and hands answers to whoever waits for them; the dispatcher calls `on_events`, `on_state` and
-`on_log`, one after another and in the order of the wire. A callback may use the client like anyone else.
+Many threads share one `Client` and its one connection. One thread of its own keeps the connection, hands
+answers to whoever waits for them, and calls `on_events`, `on_state` and `on_log`, in the order of the wire.
+A callback may use the client like anyone else: while a callback runs and anybody waits for an answer, a second
+thread reads in the place of the first.
 
     with Client("127.0.0.1", password="ClueCon") as client:
         client.connect()
@@ -27,7 +28,7 @@ from .protocol import commands
 from .protocol.commands import Command, Execute, Format
 from .protocol.connection import Connection, Role, State
 from .protocol.errors import CommandFailed, ConnectionLost, ESLError, InvalidJSON, Timeout
-from .protocol.events import Event
+from .protocol.events import Event, JsonEvent, PlainEvent, XmlEvent
 from .protocol.frames import MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply, is_error
 from .protocol.trace import described, masked
 from .protocol.wishes import EXECUTION_EVENTS, JOB_EVENTS, Wishes
@@ -45,11 +46,11 @@ SILENCE: Final = 60.0
 """Seconds without a byte after which a connection that should bring heartbeats (every 20 s) is dead."""
 BATCH: Final = 500
 """Events in one call of `on_events` at most."""
-QUEUE_BYTES: Final = 32 * 1024 * 1024
-"""Bytes of events that wait for `on_events` before the client stops reading. The switch then keeps up to
-100,000 events for us and drops us after losing 500 more; that gap is announced as any other."""
-ANSWERING_FACTOR: Final = 4
-"""So many times `QUEUE_BYTES` may wait while somebody needs an answer, which only comes by reading on."""
+QUEUE_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of events that are read ahead of the callbacks at most, and only while an answer is awaited. When more
+would come, and whenever nobody waits for an answer, the client reads no faster than the callbacks return. The
+switch then keeps up to 100,000 events for us and drops us after losing 500 more; the gap is announced as any
+other."""
 READ_BYTES: Final = 256 * 1024
 """Bytes of one read: some thirty channel events."""
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
@@ -80,6 +81,7 @@ class Disconnected:
 
 
 _Item = Event | LogLine | Connected | Disconnected
+_EVENT_TYPES: Final = frozenset((PlainEvent, JsonEvent, XmlEvent))
 
 
 def _call(callback: Callable[[_T], None], argument: _T) -> None:
@@ -201,88 +203,123 @@ class Execution(_Outcome):
         return self._wait(timeout)
 
 
-class _Dispatcher:
-    """Calls the callbacks from one thread, in order, from a queue that knows how many bytes it holds."""
+@dataclass(frozen=True, slots=True)
+class _Callbacks:
+    """What the user wants to be told. Called by one thread only."""
 
-    def __init__(
-        self,
-        on_events: Callable[[list[Event]], None] | None,
-        on_state: Callable[[Connected | Disconnected], None] | None,
-        on_log: Callable[[LogLine], None] | None,
-    ) -> None:
-        self._on_events = on_events
-        self._on_state = on_state
-        self._on_log = on_log
-        self._queue: deque[tuple[list[_Item], int]] = deque()
-        self._changed = threading.Condition(threading.Lock())
-        self._stopped = False
-        self.size = 0
-        """Bytes of the events that wait or are being handled."""
-        self.thread = threading.Thread(target=self._run, name="esl-dispatcher", daemon=True)
+    on_events: Callable[[list[Event]], None] | None
+    on_state: Callable[[Connected | Disconnected], None] | None
+    on_log: Callable[[LogLine], None] | None
 
-    def put(self, items: list[_Item]) -> None:
-        size = sum([len(item.raw) for item in items if isinstance(item, Event)])
-        with self._changed:
-            self._queue.append((items, size))
-            self.size += size
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._queue.clear()
-            self._changed.notify_all()
-
-    def wait_below(self, limit: int, seconds: float) -> None:
-        """Waits until less than `limit` bytes are held, at most so long."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.size < limit or self._stopped, seconds)
-
-    def _run(self) -> None:
-        while (taken := self._take()) is not None:
-            items, size = taken
-            self._deliver(items)
-            with self._changed:
-                self.size -= size
-                self._changed.notify_all()
-
-    def _take(self) -> tuple[list[_Item], int] | None:
-        """What waits, up to one batch."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._stopped)
-            if self._stopped:
-                return None
-            items, size = self._queue.popleft()
-            while self._queue and len(items) + len(self._queue[0][0]) <= BATCH:
-                more, more_size = self._queue.popleft()
-                items += more
-                size += more_size
-            return items, size
-
-    def _deliver(self, items: list[_Item]) -> None:
+    def deliver(self, items: list[Any]) -> None:
+        """One call for a row of events, up to a batch."""
+        if len(items) <= BATCH and _EVENT_TYPES.issuperset(map(type, items)):
+            self.deliver_events(items)
+            return
         events: list[Event] = []
         for item in items:
             if isinstance(item, Event):
                 events.append(item)
                 if len(events) == BATCH:
-                    events = self._deliver_events(events)
+                    self.deliver_events(events)
+                    events = []
                 continue
-            events = self._deliver_events(events)
+            self.deliver_events(events)
+            events = []
             if isinstance(item, LogLine):
-                if self._on_log is not None:
-                    _call(self._on_log, item)
-            elif self._on_state is not None:
-                _call(self._on_state, item)
-        self._deliver_events(events)
+                if self.on_log is not None:
+                    _call(self.on_log, item)
+            elif self.on_state is not None:
+                _call(self.on_state, item)
+        self.deliver_events(events)
 
-    def _deliver_events(self, events: list[Event]) -> list[Event]:
-        if events and self._on_events is not None and not self._stopped:
-            _call(self._on_events, events)
-        return []
+    def deliver_events(self, events: list[Event]) -> None:
+        if events and self.on_events is not None:
+            _call(self.on_events, events)
+
+
+class _Ahead:
+    """What the second thread reads while the first one runs callbacks, and when it does so."""
+
+    def __init__(self, limit: int, closing: threading.Event) -> None:
+        self._limit = limit
+        self._closing = closing
+        self._changed = threading.Condition(threading.Lock())
+        self._busy: _Session | None = None  # callbacks are running; this session must be read by the second
+        self._reading = False
+        self._read: deque[tuple[list[_Item], int]] = deque()
+        self.size = 0
+        """Bytes that were read ahead."""
+
+    # The first thread
+
+    def begin(self, session: "_Session") -> None:
+        """From now on `session` may be read by the second thread."""
+        with self._changed:
+            self._busy = session
+            if session.is_awaited:
+                self._changed.notify_all()
+
+    def next(self) -> list[_Item] | None:
+        """What was read ahead; None when there is nothing, and the session is the first thread's again."""
+        with self._changed:
+            while not self._read:
+                if not self._reading:
+                    self._busy = None
+                    return None
+                self._changed.wait()
+            items, size = self._read.popleft()
+            self.size -= size
+            self._changed.notify_all()
+            return items
+
+    # The second thread
+
+    def wait(self) -> "_Session | None":
+        """A session that has to be read now; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_needed or self._closing.is_set())
+            if self._closing.is_set():
+                return None
+            self._reading = True
+            return self._busy
+
+    @property
+    def _is_needed(self) -> bool:
+        busy = self._busy
+        return busy is not None and busy.is_awaited and self.size < self._limit
+
+    def put(self, items: list[_Item]) -> None:
+        """What was read. The session may be read by either from now on."""
+        size = sum([len(item.raw) for item in items if isinstance(item, Event)])
+        with self._changed:
+            self._reading = False
+            if items:
+                self._read.append((items, size))
+                self.size += size
+            self._changed.notify_all()
+
+    # Everyone
+
+    def release(self) -> None:
+        """Drops what was read ahead, and waits until the second thread does not read."""
+        with self._changed:
+            self._busy = None
+            self._read.clear()
+            self.size = 0
+            self._changed.wait_for(lambda: not self._reading)
+            self._read.clear()
+            self.size = 0
+
+    def wake(self) -> None:
+        """Something was asked, or the client closes."""
+        if self._busy is not None or self._closing.is_set():
+            with self._changed:
+                self._changed.notify_all()
 
 
 class _Session:
-    """One TCP connection and its protocol. Read by the reader; written by whoever holds the client's lock."""
+    """One TCP connection and its protocol. Written by whoever holds the client's lock."""
 
     def __init__(self, sock: socket.socket, max_frame: int, send_timeout: float) -> None:
         self.connection = Connection(Role.INBOUND, max_body=max_frame)
@@ -293,6 +330,12 @@ class _Session:
         self._sock = sock
         self._reason: ESLError | None = None
         _tune(sock, send_timeout)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for something that has to be read, and it can be."""
+        connection = self.connection
+        return connection.error is None and bool(connection.unanswered or connection.under_way)
 
     def write(self, data: bytes, deadline: float = 0.0) -> None:
         """One write for whole commands. A peer that does not take them in time is lost."""
@@ -397,13 +440,14 @@ class Client:
         self._wishes.commands_after(Wishes())  # refuses at once what cannot be sent
         self._retry = retry
         self._silence = silence
-        self._queue_bytes = queue_bytes
         self._max_frame = max_frame
-        self._dispatcher = _Dispatcher(on_events, on_state, on_log)
-        self._reader = threading.Thread(target=self._run, name="esl-reader", daemon=True)
+        self._callbacks = _Callbacks(on_events, on_state, on_log)
+        self._first = threading.Thread(target=self._run, name="esl-client", daemon=True)
+        self._second = threading.Thread(target=self._help, name="esl-client-ahead", daemon=True)
         self._lock = threading.Lock()  # who holds it may write, and change the session and the wishes
         self._session: _Session | None = None
         self._closing = threading.Event()
+        self._ahead = _Ahead(queue_bytes, self._closing)
         self._tried = threading.Event()  # the first attempt has ended, well or not
         self._first_error: ESLError | None = None
         self._started = False
@@ -419,8 +463,8 @@ class Client:
             if self._started:
                 return
             self._started = True
-        self._dispatcher.thread.start()
-        self._reader.start()
+        self._first.start()
+        self._second.start()
 
     def connect(self, timeout: float | None = None) -> None:
         """As `start`, but waits until the client is logged in and its subscriptions are made.
@@ -442,14 +486,14 @@ class Client:
     def close(self) -> None:
         """Ends the connection and the threads; all waiters get `ConnectionLost`. May be called again.
 
-        Events that wait for `on_events` are dropped; a callback that runs is waited for.
+        Events that were not yet handed over are dropped; a callback that runs is waited for.
         """
         self._closing.set()
         session = self._session
         if session is not None:
             session.abort(ConnectionLost("the client was closed"))
-        self._dispatcher.stop()
-        for thread in (self._reader, self._dispatcher.thread):
+        self._ahead.wake()
+        for thread in (self._first, self._second):
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(self.timeout)
 
@@ -589,6 +633,7 @@ class Client:
             yield
         finally:
             self._lock.release()
+            self._ahead.wake()
 
     @contextmanager
     def _writing(self, deadline: float) -> Iterator[_Session]:
@@ -656,7 +701,7 @@ class Client:
             wait = first if was_ready else wait
             retry_in = wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # no secret
             wait = min(wait * 2, last)
-            self._dispatcher.put([Disconnected(error, retry_in)])
+            self._callbacks.deliver([Disconnected(error, retry_in)])
             self._closing.wait(retry_in)
 
     def _converse(self, connected_before: bool) -> tuple[ESLError, bool]:
@@ -672,8 +717,8 @@ class Client:
             if self._closing.is_set():
                 raise ConnectionLost("the client was closed")
             early, reply = self._log_in(session, deadline)
-            self._dispatcher.put([Connected(connected_before, reply.text), *early])
             self._tried.set()
+            self._hand_over(session, [Connected(connected_before, reply.text), *early])
             self._follow(session)
         except ESLError as error:
             session.connection.fail(error)
@@ -683,7 +728,8 @@ class Client:
         return session.connection.error, session.ready
 
     def _end(self, session: _Session) -> None:
-        session.abort(ConnectionLost("the connection was lost"))  # also wakes who is still writing
+        session.abort(ConnectionLost("the connection was lost"))  # also wakes who is writing or reading
+        self._ahead.release()
         with self._lock:
             self._session = None
             session.connection.fail(ConnectionLost("the connection was lost"))
@@ -735,23 +781,30 @@ class Client:
                 raise session.connection.error.fresh()
 
     def _follow(self, session: _Session) -> None:
-        """Reads until the end, no faster than the callbacks can follow."""
+        """Reads until the end, and hands over what comes."""
         while session.connection.error is None:
             items = self._shown(session.read())
             if items:
-                self._dispatcher.put(items)
-                self._hold_back(session)
+                self._hand_over(session, items)
             elif self._is_silent(session):
                 raise ConnectionLost(f"nothing from the switch for {self._silence:g} s")
 
-    def _hold_back(self, session: _Session) -> None:
-        while not self._closing.is_set():
-            answering = session.connection.unanswered > 0
-            limit = self._queue_bytes * (ANSWERING_FACTOR if answering else 1)
-            if self._dispatcher.size < limit:
-                return
-            self._dispatcher.wait_below(self._queue_bytes, TICK)
-            session.last_read = time.monotonic()  # we are the silent one
+    def _hand_over(self, session: _Session, items: list[_Item] | None) -> None:
+        """Runs the callbacks, also for what the second thread reads meanwhile."""
+        self._ahead.begin(session)
+        while items is not None and not self._closing.is_set():
+            self._callbacks.deliver(items)
+            items = self._ahead.next()
+        session.last_read = time.monotonic()  # what was silent may have been us
+
+    def _help(self) -> None:
+        """The second thread."""
+        while (session := self._ahead.wait()) is not None:
+            items: list[_Item] = []
+            try:
+                items = self._shown(session.read())
+            finally:
+                self._ahead.put(items)
 
     def _is_silent(self, session: _Session) -> bool:
         if not self._wishes.expects_heartbeats:
@@ -760,7 +813,11 @@ class Client:
 
     def _shown(self, messages: list[Message]) -> list[_Item]:
         """What the callbacks get: not the events that only we subscribed."""
-        shown: list[_Item] = [message for message in messages if isinstance(message, Event | LogLine)]
+        if not messages:
+            return []
+        shown: list[Any] = messages
+        if not _EVENT_TYPES.issuperset(map(type, messages)):
+            shown = [message for message in messages if isinstance(message, (Event, LogLine))]
         hidden = self._wishes.hidden
         if hidden:
             shown = [item for item in shown if not _is_named(item, hidden)]

@@ -626,8 +626,25 @@ def test_a_switch_that_does_not_read_is_lost(switch: ScriptedSwitch, listener: L
         stuck.set()
 
 
-def test_a_slow_consumer_makes_the_client_stop_reading(switch: ScriptedSwitch) -> None:
-    """The bound: what waits stays near `queue_bytes`, whatever the switch has to say."""
+EIGHT_KILOBYTES = json_event("TALK", Filler="x" * 8000)
+
+
+class Flood(threading.Thread):
+    """Sends so many events as fast as the client takes them."""
+
+    def __init__(self, switch: ScriptedSwitch, count: int) -> None:
+        super().__init__(daemon=True)
+        self.switch = switch
+        self.count = count
+
+    def run(self) -> None:
+        for _ in range(self.count):
+            self.switch.line.send(EIGHT_KILOBYTES)
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_slow_consumer_makes_the_client_stop_reading(switch: ScriptedSwitch, awaited: bool) -> None:
+    """The bound: nothing is read ahead, or `queue_bytes` while an answer is awaited, whatever the switch sends."""
     going_on = threading.Event()
     seen: list[Event] = []
 
@@ -635,25 +652,24 @@ def test_a_slow_consumer_makes_the_client_stop_reading(switch: ScriptedSwitch) -
         going_on.wait(20)
         seen.extend(events)
 
-    event = json_event("TALK", Filler="x" * 8000)
-    sent = 0
+    def answer(line: Line, command: str) -> bytes | None:
+        return None if command == "api never" else switch.usual_answer(line, command)
 
-    def flood() -> None:
-        nonlocal sent
-        while sent < 4000:
-            switch.line.send(event)
-            sent += 1
-
+    switch.answer = answer
     with Client(
         "127.0.0.1", switch.port, subscriptions=["TALK"], on_events=slow, queue_bytes=1_000_000
     ) as client:
         client.connect()
-        flooding = threading.Thread(target=flood)
+        if awaited:
+            with pytest.raises(Timeout):
+                client.api("never", timeout=0.01)
+        flooding = Flood(switch, 4000)
         flooding.start()
-        until(lambda: client._dispatcher.size >= 1_000_000)
+        if awaited:
+            until(lambda: client._ahead.size >= 1_000_000)
         flooding.join(0.5)
         assert flooding.is_alive()  # the switch cannot go on: we do not read
-        assert client._dispatcher.size < 1_000_000 + 2 * 256 * 1024
+        assert client._ahead.size < (1_000_000 + 256 * 1024 if awaited else 1)
         going_on.set()
         until(lambda: len(seen) == 4000, 20)
         flooding.join(5)
@@ -661,21 +677,77 @@ def test_a_slow_consumer_makes_the_client_stop_reading(switch: ScriptedSwitch) -
 
 def test_a_callback_that_asks_while_events_pile_up_gets_its_answer(switch: ScriptedSwitch) -> None:
     answers: list[str] = []
-    event = json_event("TALK", Filler="x" * 8000)
+    seen: list[str] = []
 
     def ask(events: list[Event]) -> None:
         if not answers:
-            switch.line.send(event * 200)
+            switch.line.send(b"".join(json_event("TALK", Number=str(i), Filler="x" * 8000) for i in range(200)))
             answers.append(client.api("status"))
+            answers.append(client.bgapi("status").result())
+        seen.extend(event.get("Number", "") for event in events)
 
-    client = Client(
-        "127.0.0.1", switch.port, subscriptions=["TALK"], on_events=ask, queue_bytes=500_000, timeout=5
-    )
+    client = Client("127.0.0.1", switch.port, subscriptions=["TALK"], on_events=ask, timeout=5)
     with client:
         client.connect()
-        switch.line.send(event)
-        until(lambda: answers, 10)
-    assert answers == ["UP"]
+        switch.line.send(json_event("TALK"))
+        until(lambda: len(seen) == 201, 10)
+    assert answers == ["UP", "UP"]
+    assert seen == ["", *map(str, range(200))]
+
+
+def test_others_get_answers_while_a_callback_runs(switch: ScriptedSwitch, listener: Listener) -> None:
+    going_on, running = threading.Event(), threading.Event()
+
+    def slow(events: list[Event]) -> None:
+        running.set()
+        going_on.wait(10)
+        listener.on_events(events)
+
+    with listener.client(switch, subscriptions=["TALK"], on_events=slow) as client:
+        client.connect()
+        switch.line.send(json_event("TALK", Number="1"))
+        assert running.wait(5)
+        assert client.api("status") == "UP"
+        switch.line.send(json_event("TALK", Number="2"))
+        assert client.bgapi("status").result() == "UP"
+        assert client.api("status") == "UP"
+        assert listener.events == []
+        going_on.set()
+        until(lambda: len(listener.events) == 2)
+        assert client.api("status") == "UP"
+    assert [event["Number"] for event in listener.events] == ["1", "2"]
+
+
+def test_a_loss_while_a_callback_runs_is_told_to_waiters_at_once(
+    switch: ScriptedSwitch, listener: Listener
+) -> None:
+    going_on, running = threading.Event(), threading.Event()
+
+    def slow(events: list[Event]) -> None:
+        running.set()
+        going_on.wait(10)
+        listener.on_events(events)
+
+    switch.answer = lambda line, command: None if "api" in command else switch.usual_answer(line, command)
+    with listener.client(switch, subscriptions=["TALK"], on_events=slow) as client:
+        client.connect()
+        switch.line.send(json_event("TALK"))
+        assert running.wait(5)
+        job = client.bgapi("status")
+        switch.line.send(json_event("TALK"))
+        switch.line.drop()
+        with pytest.raises(ConnectionLost):
+            job.result()
+        assert len(switch.lines) == 1
+        going_on.set()
+        until(lambda: len(listener.states) == 3)
+    assert [type(item).__name__ for item in listener.seen] == [
+        "Connected",
+        "JsonEvent",
+        "JsonEvent",
+        "Disconnected",
+        "Connected",
+    ]
 
 
 def test_closing_twice_and_from_a_callback_is_fine(switch: ScriptedSwitch) -> None:
@@ -708,7 +780,7 @@ def test_closing_while_waiting_for_the_next_attempt_is_quick(listener: Listener)
     client.start()
     until(lambda: listener.states)
     client.close()
-    assert not client._reader.is_alive()
+    assert not client._first.is_alive()
 
 
 # Tracing
