@@ -13,7 +13,7 @@ import pytest
 from pbx.launch import bootstrap, surroundings
 from pbx.launch.bootstrap import Problem
 from tests import services
-from tests.pbx.launching import call, lend_environment, make_clone
+from tests.pbx.launching import BASE_DIR, call, lend_environment, make_clone
 
 KEYS = {name: services.KEYS[name] for name in ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS")}
 
@@ -263,3 +263,28 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
+
+
+# --- .ci/run ---------------------------------------------------------------------------------------
+
+
+def test_ci_says_that_chromium_could_not_be_installed_and_runs_the_tests_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(BASE_DIR / ".ci" / "run", tmp_path / ".ci")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("dirname", "id", "tail", "rm"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    scripts = {
+        programs / "apt-get": 'echo "E: no network for $1"; exit 100',
+        programs / "sudo": 'shift; exec "$@"',
+        tmp_path / "test": 'echo "tests: $*"; exit 3',
+    }
+    for path, script in scripts.items():
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    said = call(tmp_path, ".ci/run", "-x", PATH=str(programs))
+    assert said.returncode == 3
+    assert "Chromium could not be installed" in said.stdout
+    assert "E: no network for update" in said.stdout
+    assert said.stdout.splitlines()[-1] == "tests: -x"
