@@ -16,10 +16,12 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from eslbridge.admin import PublishedAdmin
+from eslbridge.importing.admin import SpreadsheetAdmin
 from eslbridge.models import Switch
 from eslbridge.store import StoreError
 
 from . import presence
+from .importing import AgentResource
 from .models import Agent
 from .presence import Device
 
@@ -52,7 +54,9 @@ def _phone(agent: Agent, devices: list[Device]) -> Phone:
 
 
 @admin.register(Agent)
-class AgentAdmin(PublishedAdmin):
+class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
+    resource_classes = [AgentResource]
+    secrets_permission = "agents.view_password"
     list_display = ["phone", "extension", "name", "user", "sync", "call"]
     list_display_links = ["extension", "name"]
     list_filter = ["is_active"]

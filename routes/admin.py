@@ -8,12 +8,15 @@ from unfold.decorators import display
 
 from agents.models import Agent
 from eslbridge.admin import PublishedAdmin
+from eslbridge.importing.admin import SpreadsheetAdmin
 
+from .importing import InboundRouteResource
 from .models import InboundRoute
 
 
 @admin.register(InboundRoute)
-class InboundRouteAdmin(PublishedAdmin):
+class InboundRouteAdmin(SpreadsheetAdmin, PublishedAdmin):
+    resource_classes = [InboundRouteResource]
     list_display = ["number", "description", "what_happens", "sync"]
     list_select_related = ["agent"]
     list_filter = ["is_active"]
