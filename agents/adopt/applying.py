@@ -1,8 +1,8 @@
 """Makes the agents and puts their files in the place of the hand-made ones; all of it or nothing.
 
-At no moment is a user missing from the directory: a hand-made file first gets its second name, then the
-agent's file replaces it in one step, with the same password. If this process is killed in between, the
-phones work on, and the next run does what was left.
+At no moment is a user missing from the directory: the agent's file is written beside its place, the hand-made
+one gets its second name, and then the one replaces the other in one step, with the same password. If this
+process is killed in between, the phones work on, and the next run does what was left.
 """
 
 import os
@@ -22,7 +22,9 @@ from eslbridge.publishing.files import ConfDir
 from eslbridge.publishing.outbox import queue_saved, retry
 from eslbridge.publishing.publisher import only_publisher
 
-from .planning import Candidate, Place, set_aside
+from .planning import Candidate, Place, is_kept, set_aside
+
+STAGED = ".patchbay-new"  # not *.xml: the switch does not include it
 
 
 class NotAdopted(Exception):
@@ -81,22 +83,32 @@ class _Swap:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.disk = ConfDir(place.conf_dir)
+        self.staged: list[str] = []
         self.kept: list[tuple[Path, Path]] = []
-        self.written: list[str] = []
+        self.placed: list[str] = []
 
     def make(self, candidates: Sequence[Candidate]) -> None:
+        for each in candidates:
+            self._stage(each)
         for original in dict.fromkeys(each.user.file for each in candidates):
             self._keep(original)
-        for each in candidates:
-            rendered = agent_file(each.agent, Target("", self.place.domain))
-            if rendered is not None:
-                path = agent_path(each.agent)
-                self.written.append(path)
-                self.disk.write(path, rendered.content)
+        for path in self.staged:
+            (self.place.conf_dir / (path + STAGED)).replace(self.place.conf_dir / path)
+            self.placed.append(path)
         for original, _ in self.kept:
-            if self.place.path_of(original) not in self.written:
+            if self.place.path_of(original) not in self.placed:
                 original.unlink()
-        self.disk.settle({self.place.path_of(original) for original, _ in self.kept} | set(self.written))
+        originals = [self.place.path_of(original) for original, _ in self.kept]
+        for directory in {os.path.dirname(path) for path in [*self.placed, *originals]}:
+            self.disk.settle(directory)
+
+    def _stage(self, candidate: Candidate) -> None:
+        """Write the agent's file beside its place: a full disk is found before anything has changed."""
+        rendered = agent_file(candidate.agent, Target("", self.place.domain))
+        if rendered is not None:
+            path = agent_path(candidate.agent)
+            self.staged.append(path)
+            self.disk.write(path + STAGED, rendered.content)
 
     def _keep(self, original: Path) -> None:
         """Give the file its second name. It keeps its owner, mode and time."""
@@ -104,7 +116,8 @@ class _Swap:
         try:
             os.link(original, kept, follow_symlinks=False)
         except FileExistsError:
-            raise
+            if not is_kept(original):
+                raise
         except OSError:  # no links on this file system, or not to somebody else's file
             self._copy(original, kept)
         self.kept.append((original, kept))
@@ -121,7 +134,8 @@ class _Swap:
         """Put everything back; returns a sentence for each file that could not be."""
         left = []
         originals = {self.place.path_of(original) for original, _ in self.kept}
-        for path in set(self.written) - originals:
+        new = [path for path in self.placed if path not in originals]
+        for path in [*new, *(path + STAGED for path in self.staged)]:
             try:
                 self.disk.write(path, None)
             except OSError:

@@ -1,5 +1,6 @@
 """Says of each hand-made user what an agent would take over, what not, and why it cannot be one."""
 
+import filecmp
 import hashlib
 import os
 from collections import defaultdict
@@ -322,7 +323,7 @@ def _refuse_shared_files(candidates: list[Candidate], place: Place) -> None:
             each.reasons.append(f"{file.name} holds more than users: move this one to a file of its own.")
         elif file in stays:
             each.reasons.append(f"{file.name} also holds {stays[file]}, which cannot be adopted.")
-        elif os.path.lexists(set_aside(file)):
+        elif os.path.lexists(set_aside(file)) and not is_kept(file):
             each.reasons.append(f"{set_aside(file).name} is there already: move it away.")
 
 
@@ -343,3 +344,8 @@ def _can(candidate: Candidate) -> bool:
 def set_aside(file: Path) -> Path:
     """The name under which a hand-made file is kept."""
     return file.with_name(file.name + SET_ASIDE)
+
+
+def is_kept(file: Path) -> bool:
+    """Whether it has that name already, from a run that was killed."""
+    return filecmp.cmp(file, set_aside(file), shallow=False)

@@ -7,6 +7,8 @@ said to be so, and the rest is still checked.
 
 from collections.abc import Callable, Iterator
 
+from django.db import DatabaseError
+
 from . import files, ours, safety, switch
 from .findings import CannotTell, Finding, Findings, Status, first_line, unknown
 from .site import Site
@@ -53,5 +55,7 @@ def carefully(check: Check, site: Site) -> Findings:
         yield from check(site)
     except CannotTell as reason:
         yield unknown(str(reason))
+    except DatabaseError as refused:
+        yield unknown(f"the database refuses: {first_line(refused)}")
     except Exception as error:  # noqa: BLE001 - one broken check must not hide what the others find
         yield unknown(f"this check failed: {type(error).__name__}: {first_line(error)}")

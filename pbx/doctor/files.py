@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from django.conf import settings
@@ -57,15 +58,17 @@ def _refusal(directory: Path) -> str:
 def check_same_directory(site: Site) -> Findings:
     """Whether the switch reads the directory that is written. On another host a path proves nothing."""
     ours, theirs = settings.FS_CONF_DIR, site.ask("global_getvar conf_dir")
-    asked = [each for path in KINDS for each in traces(Path(ours), path, site.domain) if each.is_proof]
+    asked = [
+        each for path in KINDS for each in traces(Path(ours), path, site.directory_domain) if each.is_proof
+    ]
     its_name = "" if is_same(ours, theirs) else f" (the switch calls its directory {theirs})"
     if seen := first_known(site, asked):
         yield ok(f"the switch has {seen.path} with the content that it has in {ours}{its_name}")
     elif asked:
         yield problem(
             f"the switch knows none of {many(len(asked), 'file')} of Patchbay in {ours}{its_name}",
-            f"python manage.py sync_xml. If that does not help, {ours} is not the switch's {theirs}: mount "
-            "that one here, and set FS_CONF_DIR to it.",
+            "python manage.py sync_xml. If that does not help, this is not the directory of the switch, "
+            "which is on another host or in a container: mount its own here, and set FS_CONF_DIR to that.",
         )
     elif site.switch_is_near and not its_name:
         yield ok(f"{ours}, by its path; the first published agent will prove it")
@@ -80,7 +83,7 @@ def check_same_directory(site: Site) -> Findings:
 
 def check_includes(site: Site) -> Findings:
     for directory, (pattern, where) in _INCLUDED.items():
-        asked = traces(Path(settings.FS_CONF_DIR), directory, site.domain)
+        asked = traces(Path(settings.FS_CONF_DIR), directory, site.directory_domain)
         if not asked:
             yield unknown(f"{directory}/*.xml: there is no file yet that the switch could be asked about")
         elif seen := first_known(site, asked):
@@ -104,14 +107,16 @@ def check_records(site: Site) -> Findings:
     if site.is_simulated and folder:
         yield _readable(folder)
         return
-    theirs, reason = _record_folder(site)
-    if reason:
+    conf = site.configuration("json_cdr.conf")
+    if reason := _reason_for_no_records(conf):
         yield complaint(
-            f"{reason}: {lost}",
-            'Set <param name="log-dir" value="…"/> in autoload_configs/json_cdr.conf.xml, then python '
-            "manage.py esl reload mod_json_cdr",
+            f"mod_json_cdr {reason[0]}: {lost}",
+            f"Set {reason[1]} in autoload_configs/json_cdr.conf.xml, then python manage.py esl reload "
+            "mod_json_cdr",
         )
-    elif not folder:
+        return
+    theirs = os.path.join(site.ask("global_getvar log_dir"), params(conf)["log-dir"] or "json_cdr")
+    if not folder:
         yield warning(f"FS_CDR_DIR is not set: {lost}", f"Set FS_CDR_DIR={theirs}")
     elif is_same(folder, theirs):
         yield _readable(folder)
@@ -123,23 +128,28 @@ def check_records(site: Site) -> Findings:
         yield unknown(f"the switch writes to {theirs}, which is not here: FS_CDR_DIR {folder} must be that")
 
 
-def _record_folder(site: Site) -> tuple[str, str]:
-    """Where mod_json_cdr writes its files; or "" and why it writes none."""
-    conf = site.configuration("json_cdr.conf")
+def _reason_for_no_records(conf: ET.Element | None) -> tuple[str, str] | None:
+    """Why there is no file of each leg where it can be found, and the setting that changes that."""
     found = params(conf)
+    every = conf.iter("param") if conf is not None else ()
+    urls = [each.get("value") for each in every if each.get("name") == "url"]
     if "log-dir" not in found:
-        return "", "mod_json_cdr has no log-dir"
-    urls = [] if conf is None else [each for each in conf.iter("param") if each.get("name") == "url"]
-    if any(each.get("value") for each in urls) and not is_true(found.get("log-http-and-disk", "")):
-        return "", "mod_json_cdr sends its records to a url and keeps no files (log-http-and-disk)"
-    return os.path.join(site.ask("global_getvar log_dir"), found["log-dir"] or "json_cdr"), ""
+        return "has no log-dir", "log-dir"
+    if any(urls) and not is_true(found.get("log-http-and-disk", "")):
+        return "sends its records to a url and keeps no files", "log-http-and-disk to true"
+    if is_true(found.get("rotate", "")):
+        return "begins a new folder now and then, where nobody looks", "rotate to false"
+    if not is_true(found.get("log-b-leg", "true")):
+        return "leaves out who was called", "log-b-leg to true"
+    return None
 
 
 def _readable(folder: str) -> Finding:
     if not os.path.isdir(folder):
-        return problem(
-            f"FS_CDR_DIR {folder} is no directory here", "Set FS_CDR_DIR to where mod_json_cdr writes."
-        )
-    if not os.access(folder, os.R_OK | os.X_OK):
-        return problem(f"FS_CDR_DIR {folder} may not be read", "Give the worker's user the right to.")
+        return problem(f"FS_CDR_DIR {folder} is no directory here", "Set it to where mod_json_cdr writes.")
+    give = "Give the worker's user the right to read and write there; run doctor as that user."
+    if not os.access(folder, os.R_OK | os.X_OK, effective_ids=True):
+        return problem(f"FS_CDR_DIR {folder} may not be read by this user", give)
+    if refusal := _refusal(Path(folder)):
+        return problem(f"{refusal}, and what was recorded is moved away there", give)
     return ok(f"mod_json_cdr writes to {folder}, which can be read")

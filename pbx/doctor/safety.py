@@ -54,7 +54,7 @@ def check_default_password(site: Site) -> Findings:
         yield ok(f"default_password is not {VANILLA_PASSWORD}")
         return
     fix = "Set default_password in vars.xml to something long, then python manage.py esl reloadxml"
-    questions = {f"user_data {user}@{site.domain} param password": user for user in VANILLA_USERS}
+    questions = {f"user_data {user}@{site.directory_domain} param password": user for user in VANILLA_USERS}
     answers = site.ask_all(list(questions))
     users = [user for each, user in questions.items() if answers[each].strip() == VANILLA_PASSWORD]
     if users:

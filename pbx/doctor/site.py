@@ -90,6 +90,14 @@ class Site:
         return settings.FS_DOMAIN or self.switch_domain
 
     @cached_property
+    def directory_domain(self) -> str:
+        """The domain in which the switch's users can be asked for; raises CannotTell when there is none."""
+        for domain in (self.domain, self.switch_domain):
+            if domain and self.ask(f"domain_exists {domain}") == "true":
+                return domain
+        raise CannotTell("the switch's directory has no such domain")
+
+    @cached_property
     def is_simulated(self) -> bool:
         return self.ask("hostname") == "simulator"
 

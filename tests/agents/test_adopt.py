@@ -5,12 +5,14 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
+from django.utils import timezone
 
 from agents.adopt import Candidate, HandMade, Place, Unreadable, applying, plan, read
 from agents.models import Agent
@@ -107,7 +109,8 @@ def test_vanilla_is_read_with_its_variables(conf: Path) -> None:
 
 def test_values_of_the_domain_and_the_group_are_inherited(conf: Path) -> None:
     directory = conf / "directory/default.xml"
-    group = '<group name="default">\n<variables>\n<variable name="toll_allow" value="local"/>\n</variables>'
+    group = '<group name="default">\n<params>\n<param name="vm-password" value="9876"/>\n</params>\n'
+    group += '<variables>\n<variable name="toll_allow" value="local"/>\n</variables>'
     directory.write_text(directory.read_text().replace('<group name="default">', group))
     add(conf, user(toll_allow=""))
     found = by_id(read(conf))
@@ -115,6 +118,7 @@ def test_values_of_the_domain_and_the_group_are_inherited(conf: Path) -> None:
     assert found["1005"].variables["record_stereo"] == "true"  # of the domain
     assert found["1000"].variables["toll_allow"] == "domestic,international,local"  # its own
     assert "toll_allow" not in found["1005"].own
+    assert found["1005"].params["vm-password"] == "4711"
 
 
 def test_what_stands_on_the_line_of_an_include_tag_is_not_there(conf: Path) -> None:
@@ -385,6 +389,15 @@ def test_files_that_trade_places(conf: Path) -> None:
     assert not planned(conf)["1005"].can_be_adopted
 
 
+def test_one_in_whose_way_a_file_stands_keeps_its_file(conf: Path) -> None:
+    both = user("1005").replace("</include>\n", "") + user("1006").replace("<include>\n", "")
+    add(conf, both, "team.xml")
+    add(conf, user("fax"), "1006.xml")
+    found = planned(conf)
+    assert "stands in the way" in found["1006"].reasons[0]
+    assert found["1005"].reasons == ["team.xml also holds 1006, which cannot be adopted."]
+
+
 def test_a_file_that_was_put_aside_before(conf: Path) -> None:
     add(conf, "kept", "1000.xml.before-patchbay")
     assert "is there already" in planned(conf)["1000"].reasons[0]
@@ -426,6 +439,15 @@ def test_apply(conf: Path) -> None:
     assert after == before  # nothing else
     assert PendingChange.objects.filter(path__startswith=USERS).count() == 3
     assert "0 can be adopted, 1 cannot." in run("--apply")
+
+
+def test_what_the_hand_made_file_held_up_is_tried_at_once(conf: Path) -> None:
+    switch = own_switch()
+    applying._create(list(planned(conf).values()))
+    later = timezone.now() + timedelta(minutes=1)
+    PendingChange.objects.update(error="1000.xml exists and is not managed by Patchbay.", retry_at=later)
+    run("--apply")
+    assert switch.pending.filter(retry_at__lte=timezone.now()).count() == 3
 
 
 def test_a_file_by_another_name(conf: Path) -> None:
@@ -472,25 +494,29 @@ def test_a_directory_that_is_not_there(conf: Path) -> None:
         run(str(conf / "missing"))
 
 
-def test_where_files_cannot_be_linked_they_are_copied(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
+def no_links(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr("agents.adopt.applying.os.link", refuse)
+
+def test_where_files_cannot_be_linked_they_are_copied(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying.os, "link", no_links)
     before = (conf / USERS / "1000.xml").read_bytes()
     run("--apply")
     assert (conf / USERS / "1000.xml.before-patchbay").read_bytes() == before
 
 
-def full_disk(at: int) -> Any:
-    """Stands in for a function: raises at its n-th call, and before that does what it should."""
+NO_SPACE = OSError(errno.ENOSPC, "No space left on device", "somewhere")
+
+
+def fails(at: int, error: BaseException = NO_SPACE) -> Any:
+    """Stands in for a function: raises at its n-th call, and else does what it should."""
 
     def patch(real: Any) -> Any:
         calls = iter(range(1, 100))
 
         def call(*arguments: Any, **options: Any) -> Any:
             if next(calls) == at:
-                raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+                raise error
             return real(*arguments, **options)
 
         return call
@@ -506,6 +532,8 @@ def full_disk(at: int) -> Any:
         (ConfDir, "write", 1),
         (ConfDir, "write", 4),
         (ConfDir, "settle", 1),
+        (Path, "replace", 2),
+        (Path, "replace", 7),
         (Path, "unlink", 1),
     ],
 )
@@ -516,9 +544,8 @@ def test_when_the_disk_fails_nothing_was_done(
     own_switch()
     before = tree(conf)
     if name == "copy2":
-        monkeypatch.setattr(applying.os, "link", full_disk(1)(None))
-        monkeypatch.setattr(applying.os, "link", lambda *_, **__: (_ for _ in ()).throw(PermissionError()))
-    monkeypatch.setattr(owner, name, full_disk(at)(getattr(owner, name)))
+        monkeypatch.setattr(applying.os, "link", no_links)
+    monkeypatch.setattr(owner, name, fails(at)(getattr(owner, name)))
     with pytest.raises(CommandError, match="No space left on device"):
         run("--apply")
     monkeypatch.undo()
@@ -550,21 +577,49 @@ def test_when_the_database_fails_nothing_was_done(conf: Path, monkeypatch: pytes
 
 
 def test_what_cannot_be_put_back_is_said(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ConfDir, "settle", full_disk(1)(ConfDir.settle))
-    monkeypatch.setattr(applying, "_put_back", full_disk(2)(applying._put_back))
+    monkeypatch.setattr(ConfDir, "settle", fails(1)(ConfDir.settle))
+    monkeypatch.setattr(applying, "_put_back", fails(2)(applying._put_back))
     with pytest.raises(CommandError, match=r"Rename .*1001\.xml\.before-patchbay to 1001\.xml by hand"):
         run("--apply")
 
 
-def test_a_run_that_was_killed_is_finished_by_the_next(conf: Path) -> None:
-    before = tree(conf)
-    applying._create(list(planned(conf).values()))  # killed here, the agents are there and the files are not
-    assert tree(conf) == before
-    found = planned(conf)["1000"]
-    assert found.can_be_adopted and not found.is_new
+@pytest.mark.parametrize(
+    ("owner", "name", "at"),
+    [
+        (applying, "_Swap", 1),
+        (ConfDir, "write", 3),
+        (applying.os, "link", 1),
+        (applying.os, "link", 3),
+        (Path, "replace", 5),
+        (Path, "replace", 7),
+        (Path, "unlink", 1),
+        (ConfDir, "settle", 1),
+    ],
+)
+def test_a_run_that_was_killed_is_finished_by_the_next(
+    conf: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int
+) -> None:
+    add(conf, user(), "alice.xml")
+    kept = {
+        f"{each}.before-patchbay": text for each, text in tree(conf).items() if each.startswith(f"{USERS}/")
+    }
+    with monkeypatch.context() as patch:  # who is killed undoes nothing
+        patch.setattr(applying._Swap, "undo", lambda swap: [])
+        patch.setattr(applying, "_delete", lambda agents: [])
+        if name == "_Swap":
+            patch.setattr(applying._Swap, "make", fails(1, KeyboardInterrupt())(None))
+        else:
+            patch.setattr(owner, name, fails(at, KeyboardInterrupt())(getattr(owner, name)))
+        with pytest.raises(CommandError, match="KeyboardInterrupt"):
+            run("--apply")
+    assert {each.id for each in read(conf)} == {"1000", "1001", "1002", "1005"}  # no phone is lost
     run("--apply")
-    assert Agent.objects.count() == 3
-    assert managed_by((conf / USERS / "1000.xml").read_text())
+    assert Agent.objects.count() == 4
+    files = {each: text for each, text in tree(conf).items() if each.startswith(f"{USERS}/")}
+    assert {each: text for each, text in files.items() if each in kept} == kept
+    ours = {each for each in files if managed_by(files[each].decode())}
+    assert ours == {f"{USERS}/{number}.xml" for number in (1000, 1001, 1002, 1005)}
+    assert len(files) == 8
 
 
 # --- with a switch -------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from agents.models import Agent
 from eslbridge.client import Client
 from eslbridge.link import own_switch
 from eslbridge.models import PendingChange, Switch
+from eslbridge.protocol.errors import Timeout
 from eslbridge.publishing.publisher import Publisher
 from eslbridge.simulator import Simulator
 from eslbridge.simulator.conf import write_vanilla
@@ -201,15 +202,25 @@ def test_a_check_that_fails_itself_hides_no_other(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_deaf_switch_is_waited_for_once(simulated: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pbx.doctor.site.ANSWER_SECONDS", 0.3)
+    asked = []
+
+    def wait(client: Client, commands: list[str], **_: object) -> list[str]:
+        asked.append(commands)
+        raise Timeout("no answer in time")
+
+    monkeypatch.setattr(Client, "api_many", wait)
     with closing(Site()) as site:
-        assert site.ask("hostname") == "simulator"
-        simulated.faults.half_open()
-        began = time.monotonic()
         for check in (switch.check_version, switch.check_modules, files.check_same_directory):
-            assert only(check, site).status is Status.UNKNOWN
-        assert time.monotonic() - began < 0.6
-        simulated.faults.clear()
+            found = only(check, site)
+            assert found.status is Status.UNKNOWN and "no answer in time" in found.said
+    assert asked == [["version"]]
+
+
+def test_a_switch_that_is_lost_in_between(simulated: Simulator) -> None:
+    with closing(Site()) as site:
+        assert only(switch.check_modules, site).status is Status.OK
+        simulated.stop()
+        assert only(switch.check_modules, site).status is Status.UNKNOWN
 
 
 # --- the site's own parts ----------------------------------------------------------------------------
@@ -432,6 +443,27 @@ def test_domain(simulated: Simulator, settings: Any) -> None:
     assert found.status is Status.PROBLEM and DOMAIN in found.fix
 
 
+def test_a_wrong_domain_is_one_problem_and_no_other(
+    simulated: Simulator, publish: Callable[[], None], settings: Any
+) -> None:
+    Agent.objects.create(extension="1020", name="Alice")
+    publish()
+    write_vanilla(simulated.conf_dir, users=[1003])
+    reload(simulated)
+    settings.FS_DOMAIN = "pbx.example.com"
+    assert only(switch.check_domain).status is Status.PROBLEM
+    assert only(files.check_same_directory).status is Status.OK
+    assert findings(files.check_includes)[0].status is Status.OK
+    assert "like 1003" in only(safety.check_default_password).said
+
+
+def test_a_directory_without_any_domain(simulated: Simulator) -> None:
+    (simulated.conf_dir / "directory/default.xml").unlink()
+    reload(simulated)
+    assert only(switch.check_domain).status is Status.PROBLEM
+    assert only(files.check_includes).status is Status.UNKNOWN
+
+
 def test_a_domain_beside_the_switchs_own(simulated: Simulator, settings: Any) -> None:
     edit(simulated.conf_dir / "directory/default.xml", 'name="$${domain}"', 'name="pbx.example.com"')
     reload(simulated)
@@ -534,6 +566,13 @@ def test_same_directory_by_a_file_that_the_switch_has(
     assert found.status is Status.OK and "1020.xml" in found.said and str(simulated.conf_dir) in found.said
 
 
+def test_same_directory_among_many_hand_made_files(simulated: Simulator, publish: Callable[[], None]) -> None:
+    write_vanilla(simulated.conf_dir, users=range(1000, 1030))
+    Agent.objects.create(extension="1900", name="Alice")
+    publish()
+    assert "1900.xml" in only(files.check_same_directory).said
+
+
 def test_another_directory_of_this_host(simulated: Simulator, settings: Any, tmp_path: Path) -> None:
     write_vanilla(tmp_path / "other")
     settings.FS_CONF_DIR = str(tmp_path / "other")
@@ -552,7 +591,7 @@ def test_the_same_path_in_another_namespace(simulated: Simulator, publish: Calla
 
 def test_a_switch_elsewhere_is_not_judged_by_a_path(settings: Any, switch_folders: Path) -> None:
     settings.FS_HOST, settings.FS_DOMAIN = "192.0.2.9", DOMAIN
-    answers = {"global_getvar conf_dir": str(switch_folders)}
+    answers = {"global_getvar conf_dir": str(switch_folders), f"domain_exists {DOMAIN}": "true"}
     assert only(files.check_same_directory, Answering(**answers)).status is Status.UNKNOWN
 
 
@@ -581,6 +620,17 @@ def test_includes(simulated: Simulator, publish: Callable[[], None]) -> None:
     (simulated.conf_dir / "dialplan/public/by_hand.xml").write_text(DID)
     reload(simulated)
     assert [each.status for each in findings(files.check_includes)] == [Status.OK] * 4
+
+
+def test_an_example_in_a_comment_is_not_looked_for(simulated: Simulator) -> None:
+    write_vanilla(simulated.conf_dir, users=[1000])
+    edit(
+        simulated.conf_dir / "directory/default/1000.xml",
+        "<include>\n",
+        '<include>\n<!-- <user id="joe"> -->\n',
+    )
+    reload(simulated)
+    assert findings(files.check_includes)[0].status is Status.OK
 
 
 @pytest.mark.parametrize(
@@ -652,10 +702,12 @@ def test_records_in_a_folder_that_is_not_here(cdr_dir: str, log_dir: str, place:
     [
         records(None),
         records("", url="http://127.0.0.1/cdr"),
+        records("", rotate="true"),
+        records("", **{"log-b-leg": "false"}),
         Answering(**{"module_exists mod_json_cdr": "false"}),
         Answering(**{"module_exists mod_json_cdr": "true"}),
     ],
-    ids=["no log-dir", "url only", "not loaded", "no configuration"],
+    ids=["no log-dir", "url only", "rotate", "A-legs only", "not loaded", "no configuration"],
 )
 def test_records_that_are_not_written(cdr_dir: str, settings: Any, site: Site) -> None:
     found = only(files.check_records, site)
@@ -667,6 +719,20 @@ def test_records_that_are_not_written(cdr_dir: str, settings: Any, site: Site) -
 def test_records_kept_beside_a_url(cdr_dir: str) -> None:
     kept = {"url": "http://127.0.0.1/cdr", "log-http-and-disk": "true"}
     assert only(files.check_records, records(cdr_dir, **kept)).status is Status.OK
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(("mode", "said"), [(0o755, "may not be written"), (0o700, "may not be read")])
+def test_records_that_belong_to_somebody_else(settings: Any, mode: int, said: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, mode)
+        settings.FS_HOST, settings.FS_CDR_DIR = "127.0.0.1", folder
+        os.seteuid(65534)
+        try:
+            found = only(files.check_records, records(folder))
+        finally:
+            os.seteuid(0)
+    assert found.status is Status.PROBLEM and said in found.said
 
 
 # --- its safety --------------------------------------------------------------------------------------

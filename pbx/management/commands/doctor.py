@@ -32,7 +32,7 @@ class Command(BaseCommand):
             self._show_json(found)
         else:
             count = Counter(finding.status for _, finding in found)
-            self.stdout.write(", ".join(f"{count[status]} {status}" for status in Status) + ".")
+            self.stdout.write(", ".join(f"{status} {count[status]}" for status in Status))
         if any(finding.status is Status.PROBLEM for _, finding in found):
             sys.exit(1)
 
