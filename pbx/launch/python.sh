@@ -3,7 +3,7 @@
 python=
 for candidate in ${PYTHON:-python3.11 python3.12 python3 python3.13 python3.14}; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-        python=$candidate
+        python=$(command -v "$candidate")
         break
     fi
 done
@@ -13,4 +13,4 @@ if [ -z "$python" ]; then
         "Install it (Debian 12: apt install python3 python3-venv), or name one: PYTHON=/path/to/python3.11 $0" >&2
     exit 1
 fi
-export PYTHONUTF8=1
+export PATH PYTHONUTF8=1
