@@ -175,9 +175,7 @@ def report_memory() -> bool:
         servers.stop()
     sizes = [float(str(size)) for size in result["megabytes"]]  # type: ignore[attr-defined]
     flat = sizes[-1] < sizes[0] * 1.1 + 5
-    print(
-        f"\nResident megabytes after each 100,000 of {MEMORY.count:,} events: {[round(size) for size in sizes]}"
-    )
+    print(f"\nResident megabytes after each tenth of {MEMORY.count:,} events: {[*map(round, sizes)]}")
     return flat
 
 

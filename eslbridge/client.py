@@ -1,9 +1,9 @@
 """The Event Socket client: blocking, thread-safe, and always trying to be connected.
 
-Many threads share one `Client` and its one connection. One thread of its own keeps the connection, hands
-answers to whoever waits for them, and calls `on_events`, `on_state` and `on_log`, in the order of the wire.
-A callback may use the client like anyone else: while a callback runs and anybody waits for an answer, a second
-thread reads in the place of the first.
+Many threads share one `Client` and its one connection. A thread of its own keeps the connection, hands
+answers to whoever waits for them, and calls `on_events`, `on_state` and `on_log`, in the order of the wire. A
+callback may use the client like anyone else: while one runs and anybody waits for an answer, a second thread
+reads.
 
     with Client("127.0.0.1", password="ClueCon") as client:
         client.connect()
@@ -16,10 +16,9 @@ import socket
 import struct
 import threading
 import time
-import uuid as uuids
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -27,9 +26,9 @@ from typing import Any, Final, Self, TypeVar
 from .protocol import commands
 from .protocol.commands import Command, Execute, Format
 from .protocol.connection import Connection, Role, State
-from .protocol.errors import CommandFailed, ConnectionLost, ESLError, InvalidJSON, Timeout
-from .protocol.events import Event, JsonEvent, PlainEvent, XmlEvent
-from .protocol.frames import MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply, is_error
+from .protocol.errors import CommandFailed, ConnectionLost, ESLError, Timeout
+from .protocol.events import Event
+from .protocol.frames import EVENT_KINDS, MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply, is_error
 from .protocol.trace import described, masked
 from .protocol.wishes import EXECUTION_EVENTS, JOB_EVENTS, Wishes
 
@@ -47,10 +46,9 @@ SILENCE: Final = 60.0
 BATCH: Final = 500
 """Events in one call of `on_events` at most."""
 QUEUE_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of events that are read ahead of the callbacks at most, and only while an answer is awaited. When more
-would come, and whenever nobody waits for an answer, the client reads no faster than the callbacks return. The
-switch then keeps up to 100,000 events for us and drops us after losing 500 more; the gap is announced as any
-other."""
+"""Bytes of events that are read ahead of the callbacks at most, and only while an answer is awaited. Beyond
+that, and whenever nobody waits for an answer, the client reads no faster than the callbacks return. The
+switch then keeps up to 100,000 events for us and drops us after losing 500 more: a gap like any other."""
 READ_BYTES: Final = 256 * 1024
 """Bytes of one read: some thirty channel events."""
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
@@ -81,7 +79,6 @@ class Disconnected:
 
 
 _Item = Event | LogLine | Connected | Disconnected
-_EVENT_TYPES: Final = frozenset((PlainEvent, JsonEvent, XmlEvent))
 
 
 def _call(callback: Callable[[_T], None], argument: _T) -> None:
@@ -110,24 +107,30 @@ class _Answer:
         self._error = exception
         self._ready.release()
 
-    def wait(self, deadline: float, what: str) -> Any:
+    def wait(self, deadline: float, command: Command) -> Any:
         """The answer. Raises what went wrong, or `Timeout` when `deadline` (monotonic) has passed."""
         if not self._ready.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise Timeout(f"no answer in time: {what}")
+            raise Timeout(f"no answer in time: {command.summary}")
         if self._error is not None:
             raise self._error.fresh()
         return self._result
 
 
-class _Outcome:
-    """What `Job` and `Execution` share: completed once, by the reader; asked by any thread, and again."""
+_outcomes = threading.Lock()
+"""Guards the few steps in which an outcome or its waiters change. One for all: it is held for no time."""
 
-    def __init__(self, what: str, timeout: float) -> None:
+
+class _Outcome:
+    """What `Job` and `Execution` share: completed once, by whoever reads; asked by any thread, and again."""
+
+    __slots__ = ("_callbacks", "_error", "_event", "_timeout", "_waiting", "_what")
+
+    def __init__(self, what: Command, timeout: float) -> None:
         self._what = what
         self._timeout = timeout
-        self._changed = threading.Condition(threading.Lock())
         self._event: Event | None = None
         self._error: ESLError | None = None
+        self._waiting: list[threading.Lock] = []
         self._callbacks: list[Callable[[Any], None]] = []
 
     @property
@@ -142,38 +145,48 @@ class _Outcome:
         self._end(None, exception)
 
     def _end(self, event: Event | None, error: ESLError | None) -> None:
-        with self._changed:
+        with _outcomes:
             self._event, self._error = event, error
-            callbacks, self._callbacks = self._callbacks, []
-            self._changed.notify_all()
-        for callback in callbacks:
+        for waiting in self._waiting:
+            waiting.release()
+        for callback in self._callbacks:
             _call(callback, self)
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Calls `callback(self)` at the end, at once if that was before. It runs in the reader thread: it
-        must not wait for the switch, and take little time."""
-        with self._changed:
+        """Calls `callback(self)` at the end, at once if that was before. It runs where the connection is
+        read: it must not wait for the switch, and take little time."""
+        with _outcomes:
             if not self.done:
                 self._callbacks.append(callback)
                 return
         _call(callback, self)
 
     def _wait(self, timeout: float | None) -> Event:
-        seconds = self._timeout if timeout is None else timeout
-        with self._changed:
-            if not self._changed.wait_for(lambda: self.done, seconds):
-                raise Timeout(f"not done in {seconds:g} s: {self._what}")
+        if not self.done:
+            self._wait_until_done(self._timeout if timeout is None else timeout)
         if self._error is not None:
             raise self._error.fresh()
         assert self._event is not None
         return self._event
 
+    def _wait_until_done(self, seconds: float) -> None:
+        ready = threading.Lock()
+        ready.acquire()
+        with _outcomes:
+            if self.done:
+                return
+            self._waiting.append(ready)
+        if not ready.acquire(timeout=max(0.0, seconds)):
+            raise Timeout(f"not done in {seconds:g} s: {self._what.summary}")
+
 
 class Job(_Outcome):
     """A `bgapi` under way."""
 
+    __slots__ = ("uuid",)
+
     def __init__(self, command: commands.BgApi, timeout: float) -> None:
-        super().__init__(command.summary, timeout)
+        super().__init__(command, timeout)
         self.uuid = command.job_uuid
         """The Job-UUID of its BACKGROUND_JOB event."""
 
@@ -185,15 +198,17 @@ class Job(_Outcome):
         """
         output = self._wait(timeout).body.removesuffix("\n")
         if is_error(output):
-            raise CommandFailed(output, self._what)
+            raise CommandFailed(output, self._what.summary)
         return output
 
 
 class Execution(_Outcome):
     """A dialplan application under way."""
 
+    __slots__ = ("uuid",)
+
     def __init__(self, command: Execute, timeout: float) -> None:
-        super().__init__(f"{command.app} {command.arg}".rstrip(), timeout)
+        super().__init__(command, timeout)
         self.uuid = command.event_uuid
         """The Application-UUID of its events."""
 
@@ -213,7 +228,7 @@ class _Callbacks:
 
     def deliver(self, items: list[Any]) -> None:
         """One call for a row of events, up to a batch."""
-        if len(items) <= BATCH and _EVENT_TYPES.issuperset(map(type, items)):
+        if len(items) <= BATCH and EVENT_KINDS.issuperset(map(type, items)):
             self.deliver_events(items)
             return
         events: list[Event] = []
@@ -533,20 +548,23 @@ class Client:
         asked = [commands.Api(request) for request in requests]
         answers = [_Answer() for _ in asked]
         deadline = time.monotonic() + self._seconds(timeout)
-        with self._writing(deadline) as session:
+        session = self._begin(deadline)
+        try:
             session.write(b"".join(map(session.connection.send, asked, answers)), deadline)
-        return [
-            answer.wait(deadline, command.summary).text
-            for answer, command in zip(answers, asked, strict=True)
-        ]
+        finally:
+            self._release()
+        return [answer.wait(deadline, command).text for answer, command in zip(answers, asked, strict=True)]
 
     def bgapi(self, command: str, arguments: str = "", *, job_uuid: str | None = None) -> Job:
         """Starts an API command in the background. Returns without waiting for the switch."""
-        asked = commands.BgApi(command, arguments, job_uuid or str(uuids.uuid4()))
+        asked = commands.BgApi(command, arguments, job_uuid or commands.new_uuid())
         job = Job(asked, self.timeout)
-        with self._writing(time.monotonic() + self.timeout) as session:
+        session = self._begin(time.monotonic() + self.timeout)
+        try:
             needed = self._listen(session, JOB_EVENTS)
             session.write(needed + session.connection.send_job(asked, job))
+        finally:
+            self._release()
         return job
 
     def execute(
@@ -555,11 +573,14 @@ class Client:
         """Starts a dialplan application on the channel `uuid`. Returns without waiting for the switch."""
         if not uuid:
             raise ValueError("uuid: must name a channel")
-        asked = Execute(app, arg, uuid, str(uuids.uuid4()), loops=loops, event_lock=event_lock)
+        asked = Execute(app, arg, uuid, commands.new_uuid(), loops=loops, event_lock=event_lock)
         execution = Execution(asked, self.timeout)
-        with self._writing(time.monotonic() + self.timeout) as session:
+        session = self._begin(time.monotonic() + self.timeout)
+        try:
             needed = self._listen(session, EXECUTION_EVENTS)
             session.write(needed + session.connection.send_execution(asked, execution))
+        finally:
+            self._release()
         return execution
 
     def hangup(self, uuid: str, cause: str = "NORMAL_CLEARING", *, timeout: float | None = None) -> None:
@@ -625,54 +646,67 @@ class Client:
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else timeout
 
-    @contextmanager
-    def _locked(self, deadline: float) -> Iterator[None]:
+    def _begin(self, deadline: float) -> _Session:
+        """The session, for this thread alone until `_release`."""
+        self._acquire(deadline)
+        session = self._session
+        if session is None or not session.ready:
+            self._release()
+            raise ConnectionLost(f"not connected to {self.host}:{self.port}")
+        return session
+
+    def _acquire(self, deadline: float) -> None:
         if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Timeout("another thread is still writing")
-        try:
-            yield
-        finally:
-            self._lock.release()
-            self._ahead.wake()
 
-    @contextmanager
-    def _writing(self, deadline: float) -> Iterator[_Session]:
-        with self._locked(deadline):
-            session = self._session
-            if session is None or not session.ready:
-                raise ConnectionLost(f"not connected to {self.host}:{self.port}")
-            yield session
+    def _release(self) -> None:
+        self._lock.release()
+        self._ahead.wake()
+
+    def _wish(self, wishes: Wishes) -> None:
+        """The lock must be held."""
+        self._wishes = wishes
+        if self._session is not None:
+            self._session.connection.hidden = wishes.hidden
 
     def _ask(self, command: Command, timeout: float | None) -> Reply | ApiResponse:
         deadline = time.monotonic() + self._seconds(timeout)
         answer = _Answer()
-        with self._writing(deadline) as session:
+        session = self._begin(deadline)
+        try:
             session.write(session.connection.send(command, answer), deadline)
-        result: Reply | ApiResponse = answer.wait(deadline, command.summary)
+        finally:
+            self._release()
+        result: Reply | ApiResponse = answer.wait(deadline, command)
         return result
 
     def _listen(self, session: _Session, names: tuple[str, ...]) -> bytes:
         """What to write first so that events `names` come. The lock must be held."""
-        if set(names) <= set(self._wishes.internal):
+        if all(name in self._wishes.internal for name in names):
             return b""
-        before, self._wishes = self._wishes, self._wishes.needing(names)
+        before = self._wishes
+        self._wish(before.needing(names))
         return b"".join(map(session.connection.send, self._wishes.commands_after(before)))
 
     def _change(self, change: Callable[[Wishes], Wishes], timeout: float | None) -> None:
         """Changes what the connection should be like, and the connection if there is one."""
         deadline = time.monotonic() + self._seconds(timeout)
         sent: list[tuple[Command, _Answer]] = []
-        with self._locked(deadline):
+        self._acquire(deadline)
+        try:
             before = self._wishes
             wishes = change(before)
-            needed = wishes.commands_after(before)
+            sent = [(command, _Answer()) for command in wishes.commands_after(before)]
             session = self._session
-            if session is not None and session.ready and needed:
-                sent = [(command, _Answer()) for command in needed]
+            if session is None or not session.ready:
+                sent = []
+            elif sent:
                 session.write(b"".join(session.connection.send(*pair) for pair in sent), deadline)
-            self._wishes = wishes
+            self._wish(wishes)
+        finally:
+            self._release()
         for command, answer in sent:
-            reply = answer.wait(deadline, command.summary)
+            reply = answer.wait(deadline, command)
             if reply.is_error:
                 self._take_back(wishes, before)
                 raise CommandFailed(reply.text, command.summary)
@@ -680,7 +714,7 @@ class Client:
     def _take_back(self, wishes: Wishes, before: Wishes) -> None:
         with self._lock:
             if self._wishes is wishes:
-                self._wishes = before
+                self._wish(before)
 
     # The reader thread
 
@@ -755,13 +789,14 @@ class Client:
         made = Wishes(self._wishes.format)
         while not self._take_over(session, made):
             wishes = self._wishes
+            connection.hidden = wishes.hidden
             sent = [(command, _Answer()) for command in wishes.commands_after(made)]
             session.write(b"".join(connection.send(*pair) for pair in sent))
             self._pump(session, early, deadline, "the subscriptions", lambda: connection.unanswered == 0)
             for command, answer in sent:
-                _check(command, answer.wait(deadline, command.summary))
+                _check(command, answer.wait(deadline, command))
             made = wishes
-        return early, login.wait(deadline, "login")
+        return early, login.wait(deadline, self._login)
 
     def _take_over(self, session: _Session, made: Wishes) -> bool:
         """Opens the connection for all threads, unless the wishes changed since they were made."""
@@ -776,14 +811,14 @@ class Client:
         while not done():
             if time.monotonic() > deadline:
                 raise Timeout(f"{what}: no answer from {self.host}:{self.port}")
-            items += self._shown(session.read())
+            items += _shown(session.read())
             if session.connection.error is not None:
                 raise session.connection.error.fresh()
 
     def _follow(self, session: _Session) -> None:
         """Reads until the end, and hands over what comes."""
         while session.connection.error is None:
-            items = self._shown(session.read())
+            items = _shown(session.read())
             if items:
                 self._hand_over(session, items)
             elif self._is_silent(session):
@@ -802,7 +837,7 @@ class Client:
         while (session := self._ahead.wait()) is not None:
             items: list[_Item] = []
             try:
-                items = self._shown(session.read())
+                items = _shown(session.read())
             finally:
                 self._ahead.put(items)
 
@@ -811,24 +846,12 @@ class Client:
             return False
         return time.monotonic() > max(session.last_read + self._silence, session.patience)
 
-    def _shown(self, messages: list[Message]) -> list[_Item]:
-        """What the callbacks get: not the events that only we subscribed."""
-        if not messages:
-            return []
-        shown: list[Any] = messages
-        if not _EVENT_TYPES.issuperset(map(type, messages)):
-            shown = [message for message in messages if isinstance(message, (Event, LogLine))]
-        hidden = self._wishes.hidden
-        if hidden:
-            shown = [item for item in shown if not _is_named(item, hidden)]
-        return shown
 
-
-def _is_named(item: _Item, names: frozenset[str]) -> bool:
-    try:
-        return isinstance(item, Event) and item.name in names
-    except InvalidJSON:
-        return False
+def _shown(messages: list[Message]) -> list[Any]:
+    """What the callbacks get."""
+    if EVENT_KINDS.issuperset(map(type, messages)):
+        return messages
+    return [message for message in messages if isinstance(message, (Event, LogLine))]
 
 
 def _check(command: Command, reply: Reply) -> None:

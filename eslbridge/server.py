@@ -20,7 +20,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
-from uuid import uuid4
 
 from .protocol import commands
 from .protocol.commands import Command, Execute
@@ -163,7 +162,7 @@ class Call:
     ) -> asyncio.Future[Any]:
         """Sends a dialplan application; the switch runs it after those sent before. The future is for its end
         and need not be awaited."""
-        command = Execute(app, arg, self.uuid, str(uuid4()), loops, event_lock)
+        command = Execute(app, arg, self.uuid, commands.new_uuid(), loops, event_lock)
         if self.hangup_cause:
             raise CallEnded(self.hangup_cause, app)
         answer = _Answer()

@@ -11,11 +11,12 @@ command that was on its way in just then.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from .commands import Auth, BgApi, Command, Connect, Execute, Exit, UserAuth
+from .commands import BgApi, Command, Connect, Execute, Exit
 from .errors import (
     AuthenticationFailed,
     CallEnded,
@@ -141,6 +142,8 @@ class Connection:
         """Outbound: why the call ended, once it did."""
         self.hangup_complete = False
         """Outbound: whether the last event of the call, CHANNEL_HANGUP_COMPLETE, has come."""
+        self.hidden: frozenset[str] = frozenset()
+        """Names of events that complete jobs and executions but are not to be returned by `receive`."""
         self._parser = Parser(max_header, max_body)
         self._slots: deque[_Slot] = deque()
         self._jobs: dict[str, tuple[BgApi, Waiter]] = {}
@@ -193,7 +196,7 @@ class Connection:
             return []
         parser = self._parser
         messages = parser.feed(data)
-        if parser.mixed or self._jobs or self._executions or self.channel:
+        if parser.mixed or self._jobs or self._executions or self.hidden or self.channel:
             messages = self._take_answers(messages)
         if parser.error is not None:
             self.fail(parser.error)
@@ -224,6 +227,8 @@ class Connection:
     def _advance(self, step: Step) -> None:
         if self.error is not None:
             raise self.error.fresh()
+        if step is Step.SEND_COMMAND and self.state is State.READY:
+            return  # as the table says, which takes its time to look into
         state = _STEPS.get((self.role, self.state, step))
         if state is None:
             raise ProtocolError(
@@ -241,10 +246,9 @@ class Connection:
         rest: list[Message] = []
         for message in messages:
             if isinstance(message, Event):
-                if self._jobs or self._executions or self.channel:
-                    self._complete(message)
-                rest.append(message)
-            elif isinstance(message, Reply | ApiResponse | ChannelData):
+                if self._is_shown(message):
+                    rest.append(message)
+            elif isinstance(message, _ANSWERS):
                 self._answer(message)
             else:
                 self._note(message)
@@ -252,6 +256,17 @@ class Connection:
             if self.error is not None:
                 break
         return rest
+
+    def _is_shown(self, event: Event) -> bool:
+        """Tells whom `event` completes. A malformed event completes nobody; its reader will see the error."""
+        try:
+            name = event.name
+            handle = _HANDLERS.get(name)
+            if handle is not None:
+                handle(self, event)
+        except InvalidJSON:
+            return True
+        return name not in self.hidden
 
     def _note(self, message: LogLine | AuthRequest | DisconnectNotice | Rejection) -> None:
         if isinstance(message, AuthRequest):
@@ -277,21 +292,19 @@ class Connection:
             self.fail(ProtocolError("an answer without a command"))
             return
         slot = self._slots[0]
-        if not _fits(slot.command, answer):
-            self.fail(ProtocolError(f"{type(answer).__name__} does not answer {slot.command.summary!r}"))
+        command = slot.command
+        if not _fits(command, answer):
+            self.fail(ProtocolError(f"{type(answer).__name__} does not answer {command.summary!r}"))
             return
         self._slots.popleft()
-        command = slot.command
-        if isinstance(command, Auth | UserAuth):
+        if command.is_login:
             self._logged_in(slot, answer)
             return
         if isinstance(answer, ChannelData):
             self.channel = answer.event.get("Unique-ID", "")
             self._received(Step.CHANNEL_DATA)
-        elif isinstance(command, BgApi):
-            self._job_answered(command, answer)
-        elif isinstance(command, Execute):
-            self._execution_answered(command, answer)
+        elif answer.is_error:
+            self._refused(command, answer.text)
         if slot.waiter is not None:
             slot.waiter.set_result(answer)
 
@@ -306,36 +319,26 @@ class Connection:
         if slot.waiter is not None:
             slot.waiter.set_result(answer)
 
-    def _job_answered(self, command: BgApi, answer: Reply | ApiResponse) -> None:
-        job = self._jobs.get(command.job_uuid)
-        if job is not None and answer.is_error:
-            del self._jobs[command.job_uuid]
-            job[1].set_exception(CommandFailed(answer.text, command.summary))
+    def _refused(self, command: Command, words: str) -> None:
+        """What was to complete later will not."""
+        if isinstance(command, BgApi):
+            job = self._jobs.pop(command.job_uuid, None)
+            if job is not None:
+                job[1].set_exception(CommandFailed(words, command.summary))
+        elif isinstance(command, Execute):
+            execution = self._executions.pop(command.event_uuid, None)
+            if execution is not None:
+                execution.waiter.set_exception(CommandFailed(words, command.summary))
 
-    def _execution_answered(self, command: Execute, answer: Reply | ApiResponse) -> None:
-        execution = self._executions.get(command.event_uuid)
-        if execution is not None and answer.is_error:
-            del self._executions[command.event_uuid]
-            execution.waiter.set_exception(CommandFailed(answer.text, command.summary))
+    def _job_done(self, event: Event) -> None:
+        job = self._jobs.pop(event.get("Job-UUID", ""), None)
+        if job is not None:
+            job[1].set_result(event)
 
-    def _complete(self, event: Event) -> None:
-        """Tells whom `event` completes. A malformed event completes nobody; its reader will see the error."""
-        try:
-            name = event.name
-            if name == "BACKGROUND_JOB":
-                job = self._jobs.pop(event.get("Job-UUID", ""), None)
-                if job is not None:
-                    job[1].set_result(event)
-            elif name == "CHANNEL_EXECUTE_COMPLETE":
-                self._execution_ran(event)
-            elif name == "CHANNEL_EXECUTE":
-                execution = self._executions.get(event.get("Application-UUID", ""))
-                if execution is not None:
-                    execution.started_us = _timestamp(event)
-            elif name in ("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"):
-                self._hung_up(event, name == "CHANNEL_HANGUP_COMPLETE")
-        except InvalidJSON:
-            pass
+    def _execution_begins(self, event: Event) -> None:
+        execution = self._executions.get(event.get("Application-UUID", ""))
+        if execution is not None:
+            execution.started_us = _timestamp(event)
 
     def _execution_ran(self, event: Event) -> None:
         uuid = event.get("Application-UUID", "")
@@ -348,22 +351,33 @@ class Connection:
         del self._executions[uuid]
         execution.waiter.set_result(event)
 
-    def _hung_up(self, event: Event, complete: bool) -> None:
-        channel = event.get("Unique-ID", "")
-        cause = event.get("Hangup-Cause", "")
-        if channel == self.channel:
-            self.hangup_cause = cause
-            self.hangup_complete = complete
-        if not complete:
-            return
+    def _hung_up(self, event: Event) -> None:
+        if event.get("Unique-ID") == self.channel:
+            self.hangup_cause = event.get("Hangup-Cause", "")
+
+    def _hangup_completed(self, event: Event) -> None:
+        self._hung_up(event)
+        channel = event.get("Unique-ID")
+        self.hangup_complete = self.hangup_complete or channel == self.channel
         for uuid, execution in list(self._executions.items()):
             if execution.command.uuid == channel:
                 del self._executions[uuid]
+                cause = event.get("Hangup-Cause", "")
                 execution.waiter.set_exception(CallEnded(cause, execution.command.app))
 
 
+_ANSWERS: Final = (Reply, ApiResponse, ChannelData)
+_HANDLERS: Final[dict[str, Callable[[Connection, Event], None]]] = {
+    "BACKGROUND_JOB": Connection._job_done,
+    "CHANNEL_EXECUTE": Connection._execution_begins,
+    "CHANNEL_EXECUTE_COMPLETE": Connection._execution_ran,
+    "CHANNEL_HANGUP": Connection._hung_up,
+    "CHANNEL_HANGUP_COMPLETE": Connection._hangup_completed,
+}
+
+
 def _step_of(command: Command) -> Step:
-    if isinstance(command, Auth | UserAuth):
+    if command.is_login:
         return Step.SEND_AUTH
     if isinstance(command, Connect):
         return Step.SEND_CONNECT
@@ -374,9 +388,9 @@ def _fits(command: Command, answer: Reply | ApiResponse | ChannelData) -> bool:
     """An API command that is refused (permission, `full` missing) is answered by a reply."""
     if isinstance(answer, ApiResponse):
         return command.is_api
-    if isinstance(answer, ChannelData):
-        return isinstance(command, Connect)
-    return not isinstance(command, Connect) and (answer.is_error or not command.is_api)
+    if isinstance(command, Connect):
+        return isinstance(answer, ChannelData)
+    return isinstance(answer, Reply) and (not command.is_api or answer.is_error)
 
 
 def _check_room(waiting: deque[_Slot] | dict[str, Any]) -> None:

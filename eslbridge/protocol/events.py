@@ -1,12 +1,12 @@
 """Events, read lazily: an event keeps the bytes that came and decodes only what is asked for.
 
-Single values are found with `bytes.rfind` (on these texts several times as fast as `find`); the whole dictionary is built on demand. That is what makes a
-client that reads a handful of the ~170 headers of a channel event fast.
+Single values are found with `bytes.rfind` (on these texts several times as fast as `find`), the whole
+dictionary is built on demand. That makes a client fast that reads a handful of an event's ~170 headers.
 
-The rules are the same for the three formats, and the same for one value and for the dictionary:
-text is UTF-8 with undecodable bytes kept as surrogate escapes; of a name that occurs twice the last value counts
-(the switch sends few twice, with the same value: `Hangup-Cause`); an array is the string `ARRAY::a|:b`, and
-`get_list` splits it.
+The rules are the same for the three formats, and for one value as for the dictionary: text is UTF-8 with
+undecodable bytes kept as surrogate escapes; of a name that occurs twice the last value counts (the switch
+sends few twice, with the same value: `Hangup-Cause`); an array is the string `ARRAY::a|:b`, which `get_list`
+splits.
 """
 
 import binascii
@@ -22,7 +22,7 @@ from .errors import InvalidJSON
 
 ARRAY_PREFIX = "ARRAY::"
 ARRAY_SEPARATOR = "|:"
-UNDEFINED = "_undef_"  # what the plain format writes for an empty value
+UNDEFINED = b"_undef_"  # what the plain format writes for an empty value
 
 MAX_CACHED_NAMES = 4096  # names of headers whose search patterns are kept; a program asks for a few dozen
 
@@ -195,18 +195,16 @@ class PlainEvent(Event):
             return default
         stop = raw.find(b"\n", start)
         value = raw[start:stop] if stop >= 0 else raw[start:]
-        if b"%" in value:
-            return url_decode(value)
-        if value == b"_undef_":
-            return ""
+        if b"%" in value or value == b"_undef_":
+            return _plain_value(value)
         try:
             return value.decode()
         except UnicodeDecodeError:
             return value.decode("utf-8", "surrogateescape")
 
     def _find_end(self) -> int:
-        """A look-up must not read on into the body. There is one only after a Content-Length of the event's own;
-        to look for that from the end is ten times as fast as to look for a blank line from the beginning."""
+        """A look-up must not read on into the body. There is one only after a Content-Length of the event's
+        own; to look for that from the end is ten times as fast as for a blank line from the beginning."""
         raw = self.raw
         if raw.rfind(b"\nContent-Length: ") < 0 and not raw.startswith(b"Content-Length: "):
             end = len(raw)
@@ -224,15 +222,17 @@ class PlainEvent(Event):
         except ValueError:
             headers = dict([line.split(": ", 1) for line in lines if ": " in line])
         for name, value in headers.items():
-            if "%" in value:
-                headers[name] = url_decode(value.encode("utf-8", "surrogateescape"))
-            elif value == UNDEFINED:
-                headers[name] = ""
+            if "%" in value or value == "_undef_":
+                headers[name] = _plain_value(value.encode("utf-8", "surrogateescape"))
         return headers
 
     @property
     def body(self) -> str:
         return text(self.raw[self._find_end() + 2 :])
+
+
+def _plain_value(value: bytes) -> str:
+    return "" if value == UNDEFINED else url_decode(value)
 
 
 class JsonEvent(Event):
@@ -249,11 +249,11 @@ class JsonEvent(Event):
         known = _json_patterns.get(name)
         if known is None:
             known = _json_pattern(name)
-        # Inside of a string every quote is escaped: what is found is a name and nothing else.
+        # Inside of a string every quote is escaped: behind no backslash, what is found is a whole name.
         pattern, size = known
         raw = self.raw
         start = raw.rfind(pattern)
-        if start < 0:
+        if start < 0 or raw[start - 1] == _BACKSLASH:
             return self._get_other(name, pattern, default)
         start += size
         stop = raw.find(b'"', start)
@@ -274,7 +274,7 @@ class JsonEvent(Event):
         raw = self.raw
         colon = pattern[:-1]
         start = raw.rfind(colon + b'["')
-        if start >= 0:
+        if start >= 0 and raw[start - 1] != _BACKSLASH and raw.rfind(pattern) < 0:
             start += len(colon) + 2
             stop = raw.find(b'"]', start)
             array = raw[start:stop]
@@ -303,7 +303,7 @@ class JsonEvent(Event):
     def body(self) -> str:
         pattern = b'"_body":"'
         start = self.raw.rfind(pattern)
-        if start >= 0:
+        if start >= 0 and self.raw[start - 1] != _BACKSLASH:
             return _json_string_at(self.raw, start + len(pattern) - 1)
         if b'"_body"' not in self.raw:
             return ""

@@ -4,7 +4,7 @@ A frame is header lines, a blank line, and as many BYTES of body as `Content-Len
 an incomplete frame and nothing else; its size is limited.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from .errors import (
@@ -21,7 +21,9 @@ MAX_HEADER_BYTES: Final = 1024 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """Of one body. 10,000 registrations as JSON are 3 MB."""
 MAX_CACHED_HEADERS: Final = 8192
-"""Header blocks of events that are remembered: they differ only in the length."""
+"""Header blocks of events and outputs that are remembered: they differ only in the length."""
+MAX_CACHED_BYTES: Final = 100
+"""Of such a header block."""
 
 _LENGTH_DIGITS: Final = 18  # more digits than any limit; int() of a longer text costs quadratic time
 
@@ -33,18 +35,32 @@ class AuthRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`command/reply`: the answer to everything but `api`."""
+    """`command/reply`: the answer to everything but `api`. Of most, only `is_error` is ever read."""
 
-    text: str
-    """`Reply-Text` to the end of its line, e.g. `+OK accepted`."""
-    headers: dict[str, str] = field(default_factory=dict)
-    """The other header lines, e.g. `Job-UUID`, `Allowed-API`."""
-    value: str = ""
-    """`Reply-Text` and all that follows it: the value of a variable can have several lines (`getvar`)."""
+    block: bytes
+    """The header lines of the frame."""
+
+    @property
+    def value(self) -> str:
+        """`Reply-Text` and all that follows it: the value of a variable can have several lines (`getvar`)."""
+        return text(self.block.partition(b"Reply-Text: ")[2])
+
+    @property
+    def text(self) -> str:
+        """`Reply-Text`, e.g. `+OK accepted`."""
+        return self.value.partition("\n")[0]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header lines, e.g. `Job-UUID`, `Allowed-API`."""
+        return _parse_headers(self.block)
 
     @property
     def is_error(self) -> bool:
-        return self.text.startswith("-")
+        """Whether the switch said no."""
+        block = self.block
+        place = block.find(b"Reply-Text: ")
+        return block.startswith(b"-", place + 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +135,16 @@ def is_error(output: str) -> bool:
     return output.startswith(("-ERR", "-USAGE"))
 
 
-_EVENTS: Final[dict[str, type[Event]]] = {
-    "text/event-plain": PlainEvent,
+_REPLY: Final = b"Content-Type: command/reply\nReply-Text: "
+_KindOfBody = type[Event] | type[ApiResponse]
+_KINDS_OF_BODY: Final[dict[str, _KindOfBody]] = {
     "text/event-json": JsonEvent,
+    "text/event-plain": PlainEvent,
     "text/event-xml": XmlEvent,
+    "api/response": ApiResponse,
 }
+"""Messages that are nothing but their body: their header blocks say only how long it is."""
+EVENT_KINDS: Final = frozenset((PlainEvent, JsonEvent, XmlEvent))
 
 
 class Parser:
@@ -141,7 +162,7 @@ class Parser:
         """Whether the last `feed` returned anything but events."""
         self._partial = bytearray()  # a frame that is not complete
         self._needed = 0  # bytes that _partial must have before it is worth looking; 0: no blank line yet
-        self._known: dict[bytes, tuple[type[Event], int]] = {}
+        self._known: dict[bytes, tuple[_KindOfBody, int]] = {}
 
     @property
     def buffered(self) -> int:
@@ -172,6 +193,7 @@ class Parser:
             self._cut(data, messages)
         except ESLError as error:
             self._fail(error)
+        self.mixed = not EVENT_KINDS.issuperset(map(type, messages))
         return messages
 
     def _fail(self, error: ESLError) -> None:
@@ -213,33 +235,39 @@ class Parser:
         bare = block.lstrip(b"\n")
         if not bare:  # newlines between frames mean nothing
             return end + 2
+        if bare.startswith(_REPLY) and b"\nContent-Length:" not in bare:
+            messages.append(Reply(bare))
+            return end + 2
         headers = _parse_headers(bare)
         length = _content_length(headers, self.max_body)
         stop = end + 2 + length
         if stop > len(data):
             self._needed = stop - position
             return -1
-        kind = _EVENTS.get(headers.get("Content-Type", ""))
-        if kind is not None:
-            if len(self._known) >= MAX_CACHED_HEADERS:
-                self._known.clear()
-            if len(block) < 100:
-                self._known[block] = (kind, length)
-            messages.append(kind(data[end + 2 : stop]))
+        body = data[end + 2 : stop]
+        kind = _KINDS_OF_BODY.get(headers.get("Content-Type", ""))
+        if kind is None:
+            messages.append(_message(headers, bare, body))
         else:
-            self.mixed = True
-            messages.append(_message(headers, bare, data[end + 2 : stop]))
+            messages.append(kind(body))
+            self._remember(block, kind, length)
         return stop
+
+    def _remember(self, block: bytes, kind: "_KindOfBody", length: int) -> None:
+        if len(self._known) >= MAX_CACHED_HEADERS:
+            self._known.clear()
+        if len(block) < MAX_CACHED_BYTES:
+            self._known[block] = (kind, length)
 
 
 def _parse_headers(block: bytes) -> dict[str, str]:
     """Header lines of a frame. Values are as they came: only those of the answer to `connect` are encoded."""
-    headers: dict[str, str] = {}
-    for line in block.split(b"\n"):
-        name, colon, value = line.partition(b":")
-        if colon:
-            headers.setdefault(text(name), text(value.strip(b" ")))
-    return headers
+    lines = text(block).split("\n")
+    try:
+        return dict([line.split(": ", 1) for line in lines])
+    except ValueError:
+        pairs = [line.partition(":") for line in lines]
+        return {name: value.strip(" ") for name, colon, value in pairs if colon}
 
 
 def _content_length(headers: dict[str, str], limit: int) -> int:
@@ -257,8 +285,6 @@ def _message(headers: dict[str, str], block: bytes, body: bytes) -> Message:
     content_type = headers.get("Content-Type")
     if content_type == "command/reply":
         return _reply(headers, block)
-    if content_type == "api/response":
-        return ApiResponse(body)
     if content_type == "log/data":
         return _log_line(headers, body)
     if content_type == "auth/request":
@@ -273,11 +299,7 @@ def _message(headers: dict[str, str], block: bytes, body: bytes) -> Message:
 
 
 def _reply(headers: dict[str, str], block: bytes) -> Reply | ChannelData:
-    if "Event-Name" in headers:
-        return ChannelData(PlainEvent(block))
-    del headers["Content-Type"]
-    _, _, value = block.partition(b"Reply-Text: ")
-    return Reply(headers.pop("Reply-Text", ""), headers, text(value))
+    return ChannelData(PlainEvent(block)) if "Event-Name" in headers else Reply(block)
 
 
 def _log_line(headers: dict[str, str], body: bytes) -> LogLine:

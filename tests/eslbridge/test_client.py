@@ -644,7 +644,7 @@ class Flood(threading.Thread):
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_a_slow_consumer_makes_the_client_stop_reading(switch: ScriptedSwitch, awaited: bool) -> None:
-    """The bound: nothing is read ahead, or `queue_bytes` while an answer is awaited, whatever the switch sends."""
+    """The bound: nothing is read ahead, or `queue_bytes` while an answer is awaited, whatever is sent."""
     going_on = threading.Event()
     seen: list[Event] = []
 
@@ -681,7 +681,9 @@ def test_a_callback_that_asks_while_events_pile_up_gets_its_answer(switch: Scrip
 
     def ask(events: list[Event]) -> None:
         if not answers:
-            switch.line.send(b"".join(json_event("TALK", Number=str(i), Filler="x" * 8000) for i in range(200)))
+            switch.line.send(
+                b"".join(json_event("TALK", Number=str(i), Filler="x" * 8000) for i in range(200))
+            )
             answers.append(client.api("status"))
             answers.append(client.bgapi("status").result())
         seen.extend(event.get("Number", "") for event in events)

@@ -111,8 +111,7 @@ def test_in_a_recording_every_command_gets_the_answer_that_followed_it(name: str
             connection.send(command, waiter)
             waiting.append((step.data, waiter))
         elif step.data:
-            for number in range(len(step.data)):
-                connection.receive(step.data[number : number + 1])
+            connection.receive(step.data)
         else:
             connection.receive_end()
     for sent, waiter in waiting:
@@ -276,8 +275,10 @@ def test_a_refused_job_or_execution_fails_with_the_words() -> None:
     connection.send_job(c.BgApi("status"), job)
     connection.send_execution(c.Execute("set", "x", "dead", "e-1"), execution)
     connection.send(c.Execute("set", "x", "dead", "e-2"), plain)
+    connection.send(c.BgApi("status"))
+    connection.send(c.NoLog())
     connection.receive(
-        reply("-ERR permission denied") + reply("-ERR invalid session id [dead]") + reply("-ERR")
+        reply("-ERR permission denied") + reply("-ERR invalid session id [dead]") + reply("-ERR") * 3
     )
     assert isinstance(job.outcome, CommandFailed)
     assert job.outcome.reply == "-ERR permission denied"
@@ -345,6 +346,17 @@ def test_an_execution_needs_a_uuid_of_its_own() -> None:
     connection.send_execution(c.Execute("park", event_uuid="e"), Waiting())
     with pytest.raises(ProtocolError, match="event_uuid"):
         connection.send_execution(c.Execute("park", event_uuid="e"), Waiting())
+
+
+def test_hidden_events_complete_and_are_not_returned() -> None:
+    connection = logged_in()
+    connection.hidden = frozenset(["BACKGROUND_JOB"])
+    connection.send_job(c.BgApi("status", job_uuid="mine"), waiter := Waiting())
+    job = json_event("BACKGROUND_JOB", "UP", Job_UUID="mine")
+    malformed = b'Content-Length: 14\nContent-Type: text/event-json\n\n{"Event-Name":'
+    messages = connection.receive(reply("+OK") + job + json_event("TALK") + job + malformed)
+    assert [len(message.raw) for message in messages] == [21, 14]
+    assert waiter.outcome.body == "UP"
 
 
 def test_other_messages_pass_while_somebody_waits() -> None:

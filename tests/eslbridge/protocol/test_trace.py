@@ -56,4 +56,4 @@ def test_a_trace_is_short_and_survives_any_bytes() -> None:
 def test_messages_are_described() -> None:
     assert described(PlainEvent(b"Event-Name: X\npassword: y\n\n")) == "Event-Name: X\npassword: ********\n\n"
     assert described(ApiResponse(b"password=x")) == "password=********"
-    assert described(Reply("+OK")) == "Reply(text='+OK', headers={}, value='')"
+    assert described(Reply(b"Reply-Text: +OK")) == "Reply(block=b'Reply-Text: +OK')"
