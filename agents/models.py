@@ -15,6 +15,7 @@ from .validators import (
     validate_call_group,
     validate_caller_id_number,
     validate_display_name,
+    validate_email_for_switch,
     validate_extension,
     validate_pin,
 )
@@ -61,7 +62,10 @@ class Agent(PublishedModel):
         help_text="Shown on the phones that this agent calls.",
     )
     email = models.EmailField(
-        "e-mail", blank=True, help_text="Voicemail messages are sent here, when the switch can send mail."
+        "e-mail",
+        blank=True,
+        validators=[validate_email_for_switch],
+        help_text="Voicemail messages are sent here, when the switch can send mail.",
     )
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,

@@ -30,7 +30,9 @@ def to_e164(text: str, what: str = "number") -> str:
         number = phonenumbers.parse(typed.lower().removeprefix("tel:"), settings.DEFAULT_REGION)
     except phonenumbers.NumberParseException:
         number = None
-    if number is None or not phonenumbers.is_possible_number(number):
+    # A number that can only be dialled within its own town is possible, too, but is none with a country code.
+    possible = number and phonenumbers.is_possible_number_with_reason(number)
+    if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise ValidationError(
             f"“{typed[:40]}” has too few or too many digits for a telephone {what}. "
             f"Type it with the country code, like {like}."

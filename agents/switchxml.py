@@ -7,9 +7,10 @@ from hashlib import sha256
 from django.conf import settings
 
 from eslbridge.publishing import Check, Rendered, Target, publishes, publishes_always
-from eslbridge.switchxml import Element, Expression, document
+from eslbridge.switchxml import Element, Expression, UnsafeValue, document
 
 from .models import Agent
+from .validators import is_email_for_switch
 
 # Our own dialplan context: agents come here first. In vanilla's `default` an agent 3001 would be a
 # conference room and 5000 a menu; what is no agent's number falls through to `default`.
@@ -47,6 +48,10 @@ def _params(agent: Agent) -> Iterator[Element]:
     yield _param("password", agent.password)
     yield _param("vm-password", agent.voicemail_pin)
     if agent.email:
+        if not is_email_for_switch(agent.email):  # not from a form; a shell on the switch may read it
+            raise UnsafeValue(
+                "E-mail", "holds something else than letters, digits and . _ % + - before the @."
+            )
         yield _param("vm-mailto", agent.email, "E-mail")
         yield _param("vm-email-all-messages", "true")
 

@@ -10,6 +10,7 @@ _EXTENSION = re.compile(r"[1-9][0-9]{3,5}", re.ASCII)
 _CALLER_ID_NUMBER = re.compile(r"\+?[0-9]{2,20}", re.ASCII)
 _CALL_GROUP = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _PIN = re.compile(r"[0-9]{4,10}", re.ASCII)
+_EMAIL = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+", re.ASCII)
 # The switch cuts a caller-ID name at `"`, `@`, `:` and `/`; braces and backslashes mean something to it.
 _NOT_CARRIED = re.compile(r'["@:/{}\\]')
 
@@ -42,6 +43,19 @@ def validate_pin(value: str) -> None:
         raise ValidationError("A voicemail PIN is 4 to 10 digits.")
     if len(set(value)) == 1 or value in "01234567890" or value in "09876543210":
         raise ValidationError("This voicemail PIN is the first that a thief tries. Choose another.")
+
+
+def validate_email_for_switch(value: str) -> None:
+    """An address of plain characters: the switch hands it to its mail program on a command line, and older
+    ones through a shell (switch_simple_email in switch_utils.c)."""
+    if not is_email_for_switch(value):
+        raise ValidationError(
+            "The switch can send mail only to addresses of letters, digits and . _ % + - before the @."
+        )
+
+
+def is_email_for_switch(value: str) -> bool:
+    return _EMAIL.fullmatch(value) is not None
 
 
 def validate_display_name(value: str) -> None:

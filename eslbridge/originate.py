@@ -9,8 +9,9 @@ _DESTINATION = re.compile(r"\+?[0-9*#]{1,32}", re.ASCII)
 _USER = re.compile(r"[0-9A-Za-z._-]{1,64}", re.ASCII)
 _DOMAIN = re.compile(r"[0-9A-Za-z.:\[\]_-]{1,255}", re.ASCII)
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-# Braces end the list of variables; `${` is expanded; control characters end the command.
-_UNCARRIED = re.compile(r"[{}\x00-\x1f\x7f]|\$\{")
+# Braces end the list of variables; `${` is expanded; control characters end the command; `:_:` stands between
+# several originates; a value that begins with `ARRAY::` becomes a list.
+_UNCARRIED = re.compile(r"[{}\x00-\x1f\x7f]|\$\{|:_:|\AARRAY::")
 
 
 def check_destination(text: str, what: str = "The number") -> str:

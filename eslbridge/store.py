@@ -28,7 +28,7 @@ def _client(url: str, timeout: float) -> redis.Redis:
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         health_check_interval=30,
-        # Once more at once, for a connection that died unseen. The library's own way waits seconds in between.
+        # Once more at once, for a connection that died unseen. The library itself waits seconds in between.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 

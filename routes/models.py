@@ -33,10 +33,11 @@ class InboundRoute(PublishedModel):
 
     def clean(self) -> None:
         errors = {}
-        try:
-            self.did = to_e164(self.did, "number (DID)")
-        except ValidationError as refused:
-            errors["did"] = refused
+        if self.did:
+            try:
+                self.did = to_e164(self.did, "number (DID)")
+            except ValidationError as refused:
+                errors["did"] = refused
         if self.is_active and self.agent_id and not self.agent.is_active:
             errors["agent"] = f"{self.agent} is not active, so nobody would be called. Choose another agent."
         if errors:

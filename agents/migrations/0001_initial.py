@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('extension', models.CharField(error_messages={'unique': 'Another agent has this extension already.'}, help_text='4 to 6 digits. What others dial, and the user name of the phone.', max_length=6, unique=True, validators=[agents.validators.validate_extension])),
                 ('name', models.CharField(help_text='Shown on the phones that this agent calls.', max_length=80, validators=[agents.validators.validate_display_name])),
-                ('email', models.EmailField(blank=True, help_text='Voicemail messages are sent here, when the switch can send mail.', max_length=254, verbose_name='e-mail')),
+                ('email', models.EmailField(blank=True, help_text='Voicemail messages are sent here, when the switch can send mail.', max_length=254, validators=[agents.validators.validate_email_for_switch], verbose_name='e-mail')),
                 ('is_active', models.BooleanField(default=True, help_text='An inactive agent has no phone: it cannot register, call or be called.', verbose_name='active')),
                 ('password', agents.encryption.EncryptedTextField(default=agents.models.new_password, editable=False)),
                 ('caller_id_name', models.CharField(blank=True, help_text='On calls to other agents. Empty: the name.', max_length=80, validators=[agents.validators.validate_display_name], verbose_name='caller ID name')),

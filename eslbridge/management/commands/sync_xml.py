@@ -28,8 +28,9 @@ class Bar:
     def show(self, what: str, done: int, total: int) -> None:
         if not self._stream.isatty():
             return
-        full = self.WIDTH * done // total
-        line = f"{what:<18}[{'#' * full}{'.' * (self.WIDTH - full)}] {100 * done // total:3} % of {total}"
+        percent = 100 * done // total
+        full = self.WIDTH * percent // 100
+        line = f"{what:<18}[{'#' * full}{'.' * (self.WIDTH - full)}] {percent:3} % of {total}"
         if line != self._shown:
             self._shown = line
             self._stream.write(f"\r{line}\x1b[K", str, "")
