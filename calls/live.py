@@ -84,6 +84,11 @@ class Leg:
         return self.user or (self.destination if self.direction == "outbound" else self.caller)
 
     @property
+    def is_called_by_switch(self) -> bool:
+        """The switch rang this phone first: the number on this channel is its own, not whom it talks to."""
+        return self.direction == "outbound" and bool(self.user) and self.destination == self.user
+
+    @property
     def is_loopback(self) -> bool:
         """Half of a pair that the switch connects with itself (vanilla reaches voicemail so): no phone."""
         return self.channel.startswith("loopback/")
@@ -127,6 +132,8 @@ class Call:
     def callee(self) -> str:
         if self.is_click_to_dial:
             return self.a_leg.dialled
+        if self.a_leg.is_called_by_switch and self.b_leg:
+            return self.b_leg.party
         return self.did or self.a_leg.destination
 
     @property

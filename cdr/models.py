@@ -180,7 +180,7 @@ def _derived(legs: list[Leg]) -> dict[str, Any]:
         "kind": _kind(a_leg, b_legs, did),
         "caller": (was_called_by_switch and a_leg.user) or a_leg.caller,
         "caller_name": "" if was_called_by_switch else a_leg.caller_name,
-        "callee": a_leg.dialled or did or a_leg.destination,
+        "callee": a_leg.dialled or did or _dialled_by(a_leg, reached, b_legs),
         "reached": (reached.user or reached.destination) if reached else _machine(legs),
         "start": start,
         "answer": answer,
@@ -189,6 +189,15 @@ def _derived(legs: list[Leg]) -> dict[str, Any]:
         "billsec": seconds(answer, end),
         "hangup_cause": _cause(a_leg, b_legs, answer),
     }
+
+
+def _dialled_by(a_leg: Leg, reached: Leg | None, b_legs: list[Leg]) -> str:
+    """The number that the A-leg dialled; of a phone that the switch rang first, whom it reached."""
+    was_rung_first = a_leg.direction == "outbound" and a_leg.destination == a_leg.user
+    other = reached or next(iter(b_legs), None)
+    if was_rung_first and other:
+        return other.user or other.destination
+    return a_leg.destination
 
 
 def _answer(a_leg: Leg, reached: Leg | None) -> datetime | None:
