@@ -18,7 +18,6 @@ from eslbridge.client import Client  # noqa: E402
 from eslbridge.models import PendingChange  # noqa: E402
 from eslbridge.publishing.state import LIVE, sync_states  # noqa: E402
 
-
 # What a browser sends of the form's other fields.
 UNTOUCHED = {
     "is_active": "on",
