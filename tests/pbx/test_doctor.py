@@ -656,6 +656,8 @@ def test_an_include_that_is_missing(simulated: Simulator, file: str, line: str, 
 def test_records_of_the_simulator(simulated: Simulator, settings: Any) -> None:
     assert only(files.check_records).status is Status.OK
     Path(settings.FS_CDR_DIR).rmdir()
+    assert only(files.check_records).status is Status.OK  # it is made with the first call
+    Path(settings.FS_CDR_DIR).touch()
     assert only(files.check_records).status is Status.PROBLEM
     settings.FS_CDR_DIR = ""
     assert only(files.check_records).status is Status.WARNING
