@@ -9,7 +9,7 @@ All times here are PostgreSQL's: the clocks of the site and of the workers may d
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 
@@ -27,6 +27,8 @@ CHANNEL = "patchbay_outbox"
 # A change that failed is tried again after 2 s, then 4, up to this.
 LONGEST_DELAY = timedelta(seconds=60)
 BATCH = 2000  # rows in one statement
+# From here on it pays to ask for the time first: an insert of plain values is three times as fast.
+MANY = 100
 _TRIED = ("attempts", "error", "refused")
 _NEW_UUID = Func(function="gen_random_uuid", output_field=models.UUIDField())
 
@@ -134,9 +136,16 @@ def _at_once(changes: models.QuerySet[PendingChange], **more: object) -> int:
 def _ordered(rows: Iterable[PendingChange]) -> list[PendingChange]:
     """One row a switch and file, the last one; in one order everywhere: no two savers wait for each other."""
     latest = {(row.switch_id, row.path): row for row in rows}
+    now = _postgresql_time() if len(latest) > MANY else Now()
     for row in latest.values():
-        row.since = row.retry_at = Now()
+        row.since = row.retry_at = now
     return [latest[key] for key in sorted(latest)]
+
+
+def _postgresql_time() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        return cursor.fetchone()[0]
 
 
 def add(rows: Iterable[PendingChange]) -> None:

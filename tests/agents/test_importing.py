@@ -256,7 +256,7 @@ def test_a_large_import_takes_no_more_queries_than_a_small_one(switch: Switch) -
         result = AgentResource().import_data(sheets.read(f"extension,name,user,active\n{rows}".encode()))
         assert result.may_be_imported
 
-    few, many = queries(lambda: imported(1000, 3)), queries(lambda: imported(2000, 300))
+    few, many = queries(lambda: imported(1000, 150)), queries(lambda: imported(2000, 300))
     assert few == many
     again = queries(lambda: imported(2000, 300))
     assert again < few  # nothing to save
