@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = Path(os.environ.get("PATCHBAY_VAR_DIR") or BASE_DIR / "var").resolve()
@@ -28,6 +28,10 @@ GOALS = {
     "run": (".venv", "requirements.txt", "pbx.launch.run"),
     "test": (".venv-test", "requirements-dev.txt", "pbx.launch.check"),
 }
+
+
+# Files that installers hold open with us: if we are killed, the lock lasts until they have ended.
+_held: list[int] = []
 
 
 class Problem(Exception):
@@ -148,14 +152,21 @@ def _venv_package() -> str:
     return "python3-venv" if os.path.realpath("/usr/bin/python3") == os.path.realpath(sys.executable) else own
 
 
-def _call(command: list[str], log_file: object) -> bool:
+def _call(command: list[str], log_file: IO[str]) -> bool:
     """Runs the command into the log; on our own end it ends too. Returns whether it succeeded."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log_file, stderr=subprocess.STDOUT)  # type: ignore[call-overload]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log_file,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=_held,
+    )
     try:
         return process.wait() == 0
     finally:
         if process.poll() is None:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
@@ -267,6 +278,7 @@ def _one_at_a_time() -> Iterator[None]:
         except BlockingIOError:
             say("Another ./run or ./test is installing here; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        _held.append(lock.fileno())
         yield
 
 
