@@ -20,6 +20,9 @@ _SHELL = frozenset(
 
 async def run(switch: Switch, name: str, arguments: str) -> str:
     """The answer of an API command, with the line end that the switch gives it."""
+    if name.lower() in _SHELL:
+        switch.would_execute(arguments)
+        return ""
     handler = COMMANDS.get(name.lower())
     if handler is None:
         return f"-ERR {name} Command not found!\n"

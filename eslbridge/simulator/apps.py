@@ -25,7 +25,7 @@ async def run_application(channel: Channel, name: str, data: str, app_uuid: str 
 
     An unknown one ends the call, as on the switch.
     """
-    application = APPLICATIONS.get(name)
+    application = APPLICATIONS.get(name.lower())
     if application is None:
         channel.hangup("DESTINATION_OUT_OF_ORDER")
         return None
@@ -278,10 +278,14 @@ async def _read(channel: Channel, data: str) -> None:
 
 async def _transfer(channel: Channel, data: str) -> None:
     fields = data.split(" ")
-    if fields and fields[0] in ("-bleg", "-both"):
+    legs = [channel]
+    if fields[0] in ("-bleg", "-both"):
+        partner = [channel.partner] if channel.partner is not None else []
+        legs = partner if fields[0] == "-bleg" else [*partner, channel]
         fields = fields[1:]
     number, dialplan, context = ([*fields, "", "", ""])[:3]
-    transfer(channel, number, dialplan, context)
+    for leg in legs:
+        transfer(leg, number, dialplan, context)
 
 
 async def _execute_extension(channel: Channel, data: str) -> None:

@@ -330,6 +330,7 @@ class Channel(Caller):
             if self.originator:
                 self.originator.times.progress = self.profile.times.progress
         self.fire("CHANNEL_PROGRESS")
+        self.switch.run_hooks(self, "ring")
         self.set_call_state("RINGING")
         self.wake()
 
@@ -343,6 +344,8 @@ class Channel(Caller):
         if self.originator:
             self.originator.times.progress_media = self.profile.times.progress_media
         self.fire("CHANNEL_PROGRESS_MEDIA")
+        self.switch.run_hooks(self, "pre_answer")
+        self.switch.run_hooks(self, "media")
         self.set_call_state("EARLY")
         self.wake()
 
@@ -353,6 +356,9 @@ class Channel(Caller):
         self.has_media = True
         self.profile.times.answered = self.switch.clock.now()
         self.fire("CHANNEL_ANSWER")
+        self.switch.run_hooks(self, "answer")
+        if not self.early:
+            self.switch.run_hooks(self, "media")
         self.set_call_state("ACTIVE")
         if self.party is not None and self.direction == "inbound":
             self.party.call_answered(self)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
-from . import api, machine, outbound, sip
+from . import api, hooks, machine, outbound, sip
 from .apps import run_message
 from .channel import Channel, State
 from .configuration import Configuration, ConfigurationError, load
@@ -161,8 +161,14 @@ class Switch:
     def spawn(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_ended)
         return task
+
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.note_error(error)
 
     def in_loop(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls a function in the switch's own thread and returns what it returns."""
@@ -389,6 +395,9 @@ class Switch:
 
     async def run_message(self, channel: Channel, message: Message) -> None:
         await run_message(channel, message)
+
+    def run_hooks(self, channel: Channel, moment: str) -> None:
+        hooks.run_hooks(channel, moment)
 
     def forget(self, channel: Channel) -> None:
         self.channels.pop(channel.uuid, None)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Outside:
     """Everything that the trunks reach, and whoever calls from there.
 
-    ``behaviour`` as with phones; ``numbers`` holds exceptions: number to behaviour.
+    ``behaviour`` as with phones; ``numbers`` holds exceptions: number to behaviour. ``unreachable`` holds
+    hosts (or ``host:port``) of trunks that do not answer: gateways to them fail to register.
     """
 
     def __init__(self, switch: Switch):
@@ -24,6 +25,7 @@ class Outside:
         self.answer_after = switch.options.answer_after
         self.hangup_after: float | None = None
         self.numbers: dict[str, str] = {}
+        self.unreachable: set[str] = set()
         self.channels: list[Channel] = []
 
     def invited(self, channel: Channel) -> None:

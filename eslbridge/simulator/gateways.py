@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from .configuration import GatewaySettings
 from .events import Header
+from .registrar import secret_of
+from .userfiles import digest_secret
 
 if TYPE_CHECKING:
     from .core import Switch
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 # Seconds of the profile's own tick: registering, and deleting what was marked.
 REGISTER_AFTER = 0.15
 TICK = 1.0
+RETRY_SECONDS = "30"
 
 _STATE = ("sofia_reg.c", "sofia_reg_fire_custom_gateway_state_event", "156")
 
@@ -53,8 +56,6 @@ class Gateways:
     def __init__(self, switch: Switch):
         self.switch = switch
         self.running: dict[str, Gateway] = {}
-        # Proxies that do not answer; a gateway to one of them fails to register.
-        self.unreachable: set[str] = set()
 
     def load_all(self) -> None:
         """What the switch does with its gateways when it starts."""
@@ -79,15 +80,33 @@ class Gateways:
 
     async def _register(self, gateway: Gateway) -> None:
         await asyncio.sleep(REGISTER_AFTER)
-        if gateway.deleted:
-            return
-        self._set_state(gateway, "TRYING", "DOWN", [])
-        if gateway.proxy in self.unreachable or gateway.proxy.split(":")[0] in self.unreachable:
-            self._set_state(gateway, "FAILED", "DOWN", [("Phrase", "Service Unavailable"), ("Status", "503")])
+        while not gateway.deleted:
+            self._set_state(gateway, "TRYING", "DOWN", [])
+            refusal = self._refusal(gateway)
+            if refusal is None:
+                await self._registered(gateway)
+                return
+            self._set_state(gateway, "FAILED", "DOWN", [("Phrase", refusal[1]), ("Status", refusal[0])])
             await asyncio.sleep(TICK)
             if not gateway.deleted:
                 self._set_state(gateway, "FAIL_WAIT", "DOWN", [])
-            return
+            await asyncio.sleep(float(gateway.param("retry-seconds", RETRY_SECONDS)))
+
+    def _refusal(self, gateway: Gateway) -> tuple[str, str] | None:
+        """Status and phrase with which a REGISTER ends; None when it succeeds.
+
+        A trunk outside takes every password; the switch itself asks for its own users' ones.
+        """
+        host = gateway.proxy.split(":")[0]
+        if self.switch.outside.unreachable & {gateway.proxy, host}:
+            return "503", "Service Unavailable"
+        if gateway.proxy.removesuffix(":5060") != self.switch.domain:
+            return None
+        user = self.switch.configuration.user(gateway.param("username"), self.switch.domain)
+        secret = digest_secret(gateway.param("username"), self.switch.domain, gateway.param("password"))
+        return None if user is not None and secret_of(user) == secret else ("403", "Forbidden")
+
+    async def _registered(self, gateway: Gateway) -> None:
         network: list[Header] = [("Register-Network-IP", "127.0.0.1"), ("Register-Network-Port", "5060")]
         self._set_state(gateway, "REGISTER", "DOWN", [*network, ("Phrase", "OK"), ("Status", "200")])
         if gateway.proxy.split(":")[0] in (self.switch.domain, "127.0.0.1"):

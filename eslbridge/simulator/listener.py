@@ -317,7 +317,7 @@ class Listener(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self.linger, self.hang_up_politely)
 
     def say_goodbye(self, text: str) -> None:
-        """Ends the connection with a text of the switch's own."""
+        """Ends the connection with a text of its own, which a client that does not read never sees."""
         if self._disconnecting:
             return
         self._disconnecting = True
@@ -326,7 +326,9 @@ class Listener(asyncio.Protocol):
         self.write_frame(
             [("Content-Type", "text/disconnect-notice"), ("Content-Length", str(len(text)))], text
         )
-        if self._transport is not None:
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self._transport.abort()
+        elif self._transport is not None:
             self._transport.close()
 
     def log_line(self, level: int, text: str, source: str, uuid: str) -> None:

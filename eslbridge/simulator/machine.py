@@ -10,6 +10,7 @@ from .apps import run_application
 from .channel import Channel, State
 from .dialplan import Extension, hunt
 from .display import flip_caller_id, update_display
+from .hooks import run_last_hooks
 from .races import Race
 
 # Seconds: the thread of a session is cleaned up by a later tick than the one that ended it.
@@ -76,8 +77,11 @@ def find_extension(channel: Channel) -> Extension | None:
 
 
 def _inline(text: str) -> Extension:
-    """Applications in place of a number: ``answer,sleep:1000,hangup``."""
-    pairs = [item.partition(":")[::2] for item in text.split(",")]
+    """Applications in place of a number: ``answer,sleep:1000,hangup``; ``m:^:`` chooses another comma."""
+    delimiter = ","
+    if text.startswith("m:") and text[3:4] == ":":
+        delimiter, text = text[2], text[4:]
+    pairs = [item.partition(":")[::2] for item in text.split(delimiter)]
     return Extension("inline", "inline", [(name.strip(), data) for name, data in pairs])
 
 
@@ -167,6 +171,7 @@ async def _end(channel: Channel) -> None:
     if channel.reports_after is not None:
         await channel.reports_after.destroyed.wait()
     channel.fire("CHANNEL_HANGUP_COMPLETE", [("Hangup-Cause", channel.cause)])
+    run_last_hooks(channel)
     cdr.write(channel)
     channel.reported.set()
     channel.wake()

@@ -35,6 +35,8 @@ class Phone:
         self.password = ""
         self.a1_hash = ""
         self.call_id = ""
+        # Whether the switch said no the last time; an older registration may stand all the same.
+        self.refused = False
         self.answer_after = switch.options.answer_after
         self.channels: list[Channel] = []
         self.notified: list[str] = []

@@ -93,7 +93,7 @@ class Registrar:
             phone = Phone(self.switch, user.id, user.domain, self.free_port(), behaviour)
             self.switch.phones[user.id] = phone
         changed = _take(phone, self.switch.configuration.credentials.get(user.id))
-        if phone.behaviour != "offline" and (changed or not phone.registered):
+        if phone.behaviour != "offline" and (changed or phone.refused or not phone.registered):
             self.register(phone)
 
     def free_port(self) -> int:
@@ -117,6 +117,7 @@ class Registrar:
         user = self.switch.configuration.user(phone.user, phone.domain)
         accepted = user is not None and phone.secret == secret_of(user)
         self._attempt(phone, "RENEWED" if accepted else "FORBIDDEN", REGISTRATION_EXPIRES)
+        phone.refused = not accepted
         if user is None or not accepted:
             self._failure(phone)
             self._again(phone, RETRY_SECONDS, self._retry)
@@ -160,9 +161,9 @@ class Registrar:
             self.register(phone)
 
     def _retry(self, phone: Phone) -> None:
-        """A phone that has no registration tries again, with its file as it is by then."""
+        """A phone that lost its registration, or was refused, tries again with its file as it is by then."""
         self._read_file(phone)
-        if phone.behaviour == "offline" or phone.registered:
+        if phone.behaviour == "offline" or (phone.registered and not phone.refused):
             return
         phone.call_id = uuid.uuid4().hex
         self.register(phone)

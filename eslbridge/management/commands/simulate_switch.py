@@ -20,6 +20,7 @@ DEFAULT_DOMAIN = "127.0.0.1"
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # it needs nothing of the site
     help = "Runs a simulated FreeSWITCH: event socket, configuration files, phones and calls."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -64,12 +65,13 @@ class Command(BaseCommand):
         try:
             simulator.start()
         except OSError as error:
-            raise CommandError(
-                f"Cannot listen on {options['host']}:{options['port']}: {error.strerror}"
-            ) from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise CommandError(f"Cannot listen on {options['host']}:{options['port']}: {reason}") from error
         self.stdout.write(
             f"Simulated switch on {options['host']}:{simulator.esl_port}, configuration in {conf_dir}"
         )
+        if simulator.switch.configuration_error:
+            self.stderr.write(f"The configuration is broken: {simulator.switch.configuration_error}")
         self.stdout.flush()
         try:
             chance = random.Random()  # noqa: S311 - who calls whom in a demonstration

@@ -55,10 +55,14 @@ OFFLINE = [str(user) for user in range(1004, 1020)]
 
 @dataclass
 class Scenario:
-    """``before`` prepares; ``actions[n]`` happens just before the client's n-th line, or at the end."""
+    """``before`` prepares; ``actions[n]`` happens just before the client's n-th line, or at the end.
+
+    ``caused[n]`` is how many of the frames recorded before that line come only because of the actions.
+    """
 
     before: Action | None = None
     actions: dict[int, list[Action]] = field(default_factory=dict)
+    caused: dict[int, int] = field(default_factory=dict)
     behaviours: dict[str, str] = field(default_factory=dict)
     trigger: str = ""
     answer_after: float = 0.05
@@ -94,7 +98,7 @@ def _pause(seconds: float) -> Action:
 
 
 def _unreachable(simulator: Simulator) -> None:
-    simulator.switch.gateway_list.unreachable.add("127.0.0.1:5999")
+    simulator.outside.unreachable.add("127.0.0.1:5999")
 
 
 def _wrong_password(simulator: Simulator) -> None:
@@ -126,7 +130,10 @@ SCENARIOS: dict[str, Scenario] = {
     "call_extension_to_extension_plain": EXTENSION_TO_EXTENSION,
     "call_extension_to_extension_xml": replace(EXTENSION_TO_EXTENSION, late=()),
     "eavesdrop": Scenario(
-        late=("teardown", "report"), behaviours={"1003": "answer"}, actions={4: [lambda sim: sim.heartbeat()]}
+        late=("teardown", "report"),
+        behaviours={"1003": "answer"},
+        actions={4: [lambda sim: sim.heartbeat()]},
+        caused={4: 1},
     ),
     "gateway_lifecycle": Scenario(
         before=_unreachable,
@@ -143,6 +150,7 @@ SCENARIOS: dict[str, Scenario] = {
             2: [lambda sim: sim.call_from_outside("+19495431333", "+15557654321"), _bridged],
             -1: [lambda sim: sim.outside.hangup()],
         },
+        caused={2: 14},
     ),
     "inbound_did_unknown": Scenario(
         actions={-1: [lambda sim: sim.call_from_outside("+19990000000", "+15557654321")]}
@@ -155,7 +163,7 @@ SCENARIOS: dict[str, Scenario] = {
     "registration_events_plain": REGISTRATIONS,
     "registration_events_xml": REGISTRATIONS,
     "reloadxml_error": Scenario(actions={1: [_break_directory]}),
-    "shutdown": Scenario(actions={2: [lambda sim: sim.heartbeat()]}),
+    "shutdown": Scenario(actions={2: [lambda sim: sim.heartbeat()]}, caused={2: 1}),
     "transfer_of_the_b_leg": Scenario(behaviours={"1003": "answer"}),
 }
 
@@ -173,12 +181,10 @@ def start(conf_dir: Path, scenario: Scenario) -> Simulator:
     simulator = Simulator(
         conf_dir, answer_after=scenario.answer_after, register_delay=0.0, late=scenario.late
     )
+    simulator.keep_offline(*OFFLINE)
     simulator.start()
-    eventually(lambda: len(simulator.phones) == 20 and all(p.registered for p in simulator.phones.values()))
-    for user in OFFLINE:
-        simulator.phones[user].behaviour = "offline"
-    eventually(lambda: not any(simulator.phones[user].registered for user in OFFLINE))
-    registered = set(simulator.phones) - set(OFFLINE)
+    registered = {"1000", "1001", "1002", "1003"}
+    eventually(lambda: {user for user, phone in simulator.phones.items() if phone.registered} == registered)
     eventually(lambda: {one.user for one in simulator.switch.registrar.core_list.values()} == registered)
     for user, behaviour in {"1002": "busy", "1003": "no_answer", **scenario.behaviours}.items():
         simulator.phones[user].behaviour = behaviour
@@ -209,10 +215,11 @@ def play(recording: Recording, simulator: Simulator) -> tuple[list[Frame], bool]
     conversation = _connect(recording, simulator, scenario)
     with conversation:
         expected = len(groups[0])
-        _await(conversation, expected)
         for index, line in enumerate(recording.sent):
+            _await(conversation, expected - scenario.caused.get(index, 0))
             for action in scenario.actions.get(index, ()):
                 action(simulator)
+            _await(conversation, expected)
             conversation.send(line.decode("latin-1"))
             expected += len(groups[index + 1])
             last = index == len(recording.sent) - 1
@@ -220,7 +227,7 @@ def play(recording: Recording, simulator: Simulator) -> tuple[list[Frame], bool]
                 _await_replies(conversation, index + 1)
                 for action in scenario.actions[-1]:
                     action(simulator)
-            _await(conversation, expected)
+        _await(conversation, expected)
         deadline = time.monotonic() + 0.3
         while time.monotonic() < deadline and not conversation.ended:
             conversation.receive(0.1)
