@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
 from eslbridge.client import Client
-from eslbridge.protocol.errors import AuthenticationFailed, ESLError
+from eslbridge.protocol.errors import AuthenticationFailed, CommandFailed, ESLError
 from eslbridge.text import printable
 
 
@@ -18,15 +19,20 @@ def require() -> None:
 
 
 @contextmanager
-def connected() -> Iterator[Client]:
-    """A connection of the command's own; raises CommandError, saying what to set, when there is none."""
+def connected(**options: Any) -> Iterator[Client]:
+    """A connection of the command's own; raises CommandError, saying what to set, when there is none.
+
+    `options` go to the client, like `subscriptions`.
+    """
     require()
     where = f"{settings.FS_HOST}:{settings.FS_ESL_PORT}"
     try:
-        with Client(settings.FS_HOST, settings.FS_ESL_PORT, settings.FS_ESL_PASSWORD) as client:
+        with Client(settings.FS_HOST, settings.FS_ESL_PORT, settings.FS_ESL_PASSWORD, **options) as client:
             client.connect()
             yield client
     except AuthenticationFailed:
         raise CommandError(f"The switch at {where} refuses the password: set FS_ESL_PASSWORD.") from None
+    except CommandFailed as refused:
+        raise CommandError(f"The switch at {where} answers: {printable(refused.reply)}") from None
     except ESLError as problem:
         raise CommandError(f"The switch does not answer at {where}: {printable(str(problem))}") from None

@@ -1,14 +1,18 @@
 """The command that asks the switch one thing, as `fs_cli -x` does."""
 
 import io
+import json
 import socket
+import threading
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from eslbridge.client import Client
+from eslbridge.management.commands.esl import api_names, completer
 from eslbridge.simulator import Simulator
+from tests.conftest import wait_until
 
 
 def esl(*words: str) -> str:
@@ -72,3 +76,63 @@ def test_without_a_host_it_is_said_what_to_set(settings: Any) -> None:
     settings.FS_HOST = ""
     with pytest.raises(CommandError, match="FS_HOST is not set"):
         esl("status")
+
+
+def test_events_are_followed_one_readable_line_each(simulator: Simulator) -> None:
+    out, seen = follow("patchbay::probe", "--count", "2")
+    send_probes(simulator, out, 2)
+    seen.join(10)
+    assert [line.split()[1:] for line in out.getvalue().splitlines()] == [
+        ["patchbay::probe", "user", "1000"],
+        ["patchbay::probe", "user", "1000"],
+    ]
+
+
+def test_events_as_json_have_every_header(simulator: Simulator) -> None:
+    out, seen = follow("patchbay::probe", "--json", "--count", "1")
+    send_probes(simulator, out, 1)
+    seen.join(10)
+    event = json.loads(out.getvalue())
+    assert (event["Event-Name"], event["from-user"]) == ("CUSTOM", "1000")
+
+
+def test_events_that_the_switch_does_not_know_are_refused_in_its_words(simulator: Simulator) -> None:
+    with pytest.raises(CommandError, match="no keywords supplied"):
+        call_command("esl", "--events", "NOSUCHEVENT", "--count", "1")
+
+
+def follow(*words: str) -> tuple[io.StringIO, threading.Thread]:
+    out = io.StringIO()
+    thread = threading.Thread(target=lambda: call_command("esl", "--events", *words, stdout=out), daemon=True)
+    thread.start()
+    return out, thread
+
+
+def send_probes(simulator: Simulator, out: io.StringIO, count: int) -> None:
+    """Sends events of our own once the follower has subscribed to them."""
+    wait_until(lambda: any(text.startswith("event ") for _, text in simulator.received), "the subscription")
+    with Client("127.0.0.1", simulator.esl_port, "ClueCon") as client:
+        client.connect()
+        for _ in range(count):
+            client.sendevent("CUSTOM", {"Event-Subclass": "patchbay::probe", "from-user": "1000"})
+    wait_until(out.getvalue, "an event")
+
+
+def test_alone_it_is_a_console_that_goes_on_after_an_error(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("echo one\nnosuch\n\necho two\n"))
+    out, err = io.StringIO(), io.StringIO()
+    call_command("esl", stdout=out, stderr=err)
+    assert out.getvalue().split() == ["one", "two"]
+    assert "-ERR nosuch Command not found!" in err.getvalue()
+
+
+def test_the_console_completes_what_the_switch_has(simulator: Simulator) -> None:
+    with Client("127.0.0.1", simulator.esl_port, "ClueCon") as client:
+        client.connect()
+        names = api_names(client)
+    complete = completer(names)
+    assert "reloadxml" in names
+    assert complete("reloadx", 0) == "reloadxml "
+    assert complete("reloadx", 1) is None
