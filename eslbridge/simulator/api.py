@@ -10,19 +10,23 @@ from . import api_calls, api_sofia, api_switch
 if TYPE_CHECKING:
     from .core import Switch
 
-Handler = Callable[["Switch", str], "str | Awaitable[str]"]
 
-COMMANDS: dict[str, Handler] = {**api_switch.COMMANDS, **api_sofia.COMMANDS, **api_calls.COMMANDS}
-_SHELL = frozenset(
-    ("system", "bg_system", "bgsystem", "spawn", "spawn_stream", "lua", "luarun", "perl", "python")
-)
+def _note_command(switch: Switch, arguments: str) -> str:
+    switch.would_execute(arguments)
+    return ""
+
+
+_SHELL = ("system", "bg_system", "bgsystem", "spawn", "spawn_stream", "lua", "luarun", "perl", "python")
+COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
+    **api_switch.COMMANDS,
+    **api_sofia.COMMANDS,
+    **api_calls.COMMANDS,
+    **dict.fromkeys(_SHELL, _note_command),
+}
 
 
 async def run(switch: Switch, name: str, arguments: str) -> str:
     """The answer of an API command, with the line end that the switch gives it."""
-    if name.lower() in _SHELL:
-        switch.would_execute(arguments)
-        return ""
     handler = COMMANDS.get(name.lower())
     if handler is None:
         return f"-ERR {name} Command not found!\n"
@@ -32,9 +36,6 @@ async def run(switch: Switch, name: str, arguments: str) -> str:
 
 def expansion(switch: Switch, name: str, arguments: str) -> str:
     """A function inside ``${…}``: answered at once; shell commands are only noted."""
-    if name.lower() in _SHELL:
-        switch.would_execute(arguments)
-        return ""
     handler = COMMANDS.get(name.lower())
     if handler is None:
         return ""

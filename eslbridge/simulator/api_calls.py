@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from .answering import answer
@@ -175,11 +176,11 @@ def _uuid_broadcast(switch: Switch, arguments: str) -> str:
         return NO_CHANNEL
     where = words[2] if len(words) > 2 else "aleg"
     application, _, data = words[1].partition("::") if "::" in words[1] else ("playback", "", words[1])
-    targets = {"aleg": [channel], "bleg": [channel.partner], "both": [channel, channel.partner]}
-    for target in targets.get(where.strip(), [channel]):
-        if target is not None:
+    legs = {"bleg": [channel.partner], "both": [channel, channel.partner]}.get(where.strip(), [channel])
+    for leg in legs:
+        if leg is not None:
             headers = {"call-command": "execute", "execute-app-name": application, "execute-app-arg": data}
-            target.post(Message(headers))
+            leg.post(Message(headers))
     return "+OK Message sent\n"
 
 
@@ -233,7 +234,7 @@ def _hupall(switch: Switch, arguments: str) -> str:
     return f"+OK hangup all channels with cause {cause}\n"
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "originate": _originate,
     "uuid_kill": _uuid_kill,
     "uuid_exists": _uuid_exists,

@@ -169,7 +169,7 @@ def _sofia_xmlstatus(switch: Switch, words: list[str]) -> str:
     return tables.profiles_xml(switch)
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "user_exists": _user_exists,
     "user_data": _user_data,
     "domain_exists": _domain_exists,

@@ -7,6 +7,7 @@ import re
 import time
 import urllib.parse
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import tostring
 
@@ -151,7 +152,10 @@ def _json_api(switch: Switch, arguments: str) -> str:
     try:
         request = json.loads(arguments)
     except ValueError:
-        return '{"status":"error","message":"invalid JSON"}\n'
+        return "-ERR Parse error.\n" if arguments else "-ERR No JSON supplied.\n"
+    if request.get("command") != "status" or "data" not in request:
+        request |= {"status": "error", "message": "Invalid request or non-existant command", "response": None}
+        return json.dumps(request, separators=(",", ":")) + "\n"
     request["status"] = "success"
     request["response"] = {
         "systemStatus": "ready",
@@ -231,11 +235,6 @@ def _create_uuid(switch: Switch, arguments: str) -> str:
     return str(uuid.uuid4())
 
 
-def _system(switch: Switch, arguments: str) -> str:
-    switch.would_execute(arguments)
-    return "+OK\n"
-
-
 def _url_decode(switch: Switch, arguments: str) -> str:
     return urllib.parse.unquote(arguments)
 
@@ -248,7 +247,7 @@ def _empty(switch: Switch, arguments: str) -> str:
     return ""
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "status": _status,
     "version": _version,
     "reloadxml": _reloadxml,
@@ -271,11 +270,6 @@ COMMANDS = {
     "hash": _hash,
     "show": _show,
     "create_uuid": _create_uuid,
-    "system": _system,
-    "bg_system": _system,
-    "bgsystem": _system,
-    "spawn": _system,
-    "lua": _system,
     "url_decode": _url_decode,
     "log": _say_ok,
     "load": _say_ok,

@@ -24,7 +24,7 @@ class CommandReader:
 
     def feed(self, data: bytes) -> list[Command]:
         self._buffer += data
-        commands = []
+        commands: list[Command] = []
         while True:
             self._buffer = self._buffer.lstrip(b"\r\n")
             end = re.search(rb"\n\r*\n", self._buffer)

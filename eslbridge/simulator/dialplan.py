@@ -131,7 +131,8 @@ class _Walk:
 
     def _collect(self, condition: Element, tag: str, name: str, match: re.Match[str] | None) -> None:
         for action in condition.findall(tag):
-            data = ((action.text or "").strip() and action.text) or action.get("data", "")
+            text = action.text or ""
+            data = text if text.strip() else action.get("data", "")
             if match is not None:
                 data = substitute(data, match)
             if self.found is None:

@@ -207,7 +207,7 @@ def _application_rows(switch: Switch) -> list[Row]:
 
 
 def _module_rows(switch: Switch) -> list[Row]:
-    from .api import MODULES
+    from .api_switch import MODULES
 
     return [{"type": "generic", "name": name, "ikey": name, "filename": ""} for name in sorted(MODULES)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,6 +50,23 @@ class Traffic:
             return None
         self._hang_up_later(uuid)
         return uuid
+
+    def place_steadily(self, calls_per_second: float, seconds: float, lasting: float = 1.0) -> list[str]:
+        """A load: calls from outside at even distances, each hung up by its caller after a while.
+
+        Returns the UUIDs of the calls once all are placed. Raises ValueError when no DID is routed.
+        """
+        dids = self.dids()
+        if not dids:
+            raise ValueError("no extension of context public matches a number")
+        began = time.monotonic()
+        uuids: list[str] = []
+        for index in range(round(calls_per_second * seconds)):
+            time.sleep(max(began + index / calls_per_second - time.monotonic(), 0))
+            uuid = self._from_outside(dids[index % len(dids)])
+            self.simulator.hang_up_later(uuid, lasting)
+            uuids.append(uuid)
+        return uuids
 
     def dids(self) -> list[str]:
         """Numbers that extensions of context public match literally."""

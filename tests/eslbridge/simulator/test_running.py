@@ -46,6 +46,16 @@ def test_traffic_calls_dids_and_phones(simulator: Simulator) -> None:
         assert kinds == {"internal", "external"}
 
 
+def test_fifty_calls_a_second(simulator: Simulator) -> None:
+    with Conversation(simulator.esl_port) as client:
+        client.command("event json CHANNEL_HANGUP_COMPLETE")
+        placed = Traffic(simulator, 0.0, random.Random(1)).place_steadily(50, 1.0, lasting=0.5)
+        assert len(set(placed)) == 50
+        eventually(lambda: client.receive(0.1) or {e["Unique-ID"] for e in client.events()} >= set(placed))
+        dispositions = {event["variable_sip_hangup_disposition"] for event in client.events()}
+        assert dispositions == {"recv_bye", "send_bye"}
+
+
 def test_traffic_without_anybody_to_call(tmp_path: Path) -> None:
     write_vanilla(tmp_path)
     with Simulator(tmp_path) as simulator:
