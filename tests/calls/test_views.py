@@ -2,19 +2,25 @@
 
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 import redis as redis_library
 from celery import current_app
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from kombu.pools import ProducerPool
 
+from agents import presence
+from agents.models import Agent
 from calls import dialling
 from calls.dialling import DialRefused
 from calls.live import Projection
@@ -136,6 +142,35 @@ def test_two_clicks_are_one_call(redis_client: "redis_library.Redis") -> None:
     assert f"dial-{Dial.objects.get().pk}" in second.content.decode()
     press(client, "/dial/", number="1022")
     assert sent(redis_client) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_clicks_in_the_same_instant_are_one_call(redis_client: "redis_library.Redis") -> None:
+    agent, user, start, asked = an_agent(), a_user(), threading.Barrier(4), []
+
+    def click() -> None:
+        start.wait()
+        asked.append(dialling.dial(agent, "1021", user).pk)
+        connection.close()
+
+    threads = [threading.Thread(target=click) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(asked) == 4
+    assert len(set(asked)) == Dial.objects.count() == sent(redis_client) == 1
+
+
+def test_the_switch_is_asked_where_the_agents_phone_is(redis_client: "redis_library.Redis") -> None:
+    a_switch(name="a-first")
+    other = a_switch(name="z-other")
+    device = presence.Device("1020", "sip:1020@127.0.0.1", "phone", "udp", "127.0.0.1:5060", 0, 9e9)
+    redis_client.hset(presence._key(other.name), device.key, orjson.dumps(asdict(device)))
+    assert dialling.dial(an_agent(), "1021", None).switch == "z-other"
+    assert redis_client.llen("switch.z-other") == 1
+    a_switch(name="z-other", link=Switch.Link.LOST)
+    assert dialling.dial(Agent.objects.get(), "1022", None).switch == "a-first"
 
 
 def test_the_same_number_may_be_dialled_again_later_and_after_the_end(
