@@ -122,19 +122,20 @@ CARRIED = [
 ]
 
 
-@pytest.mark.parametrize("name", CARRIED)
 def test_honest_names_are_taken_and_arrive_on_the_switch_as_they_were_typed(
-    site: Client, publisher: Publisher, name: str
+    site: Client, publisher: Publisher
 ) -> None:
-    assert errors(site, name=name) == {}
-    agent = Agent.objects.get()
-    assert agent.name == name
+    for extension, name in enumerate(CARRIED, start=1020):
+        assert errors(site, extension=str(extension), name=name) == {}, name
+    assert list(Agent.objects.values_list("name", flat=True)) == CARRIED
 
     assert publisher.publish().failed == {}
 
-    assert sync_states([agent])[agent.pk].name == "live"
-    answer = publisher.client.api_many(["user_data 1020@127.0.0.1 var effective_caller_id_name"])
-    assert answer == [name]
+    assert {each.name for each in sync_states(Agent.objects.all()).values()} == {"live"}
+    asked = [
+        f"user_data {agent.extension}@127.0.0.1 var effective_caller_id_name" for agent in Agent.objects.all()
+    ]
+    assert publisher.client.api_many(asked) == CARRIED
 
 
 @pytest.mark.parametrize(
