@@ -427,7 +427,7 @@ def genesis_calls(port: int, count: int) -> None:
 # Memory
 
 
-def ours_memory(port: int, count: int) -> None:
+def ours_memory(_kind: str, port: int, count: int) -> None:
     """Resident megabytes after each tenth of the events."""
     from eslbridge.client import Client
     from eslbridge.protocol.events import Event

@@ -1,6 +1,6 @@
 """The switch of the Event Socket benchmarks, a process of its own: floods, answers, or places calls.
 
-    eslbridge_switch.py flood plain|json   prints its port; sends the same 200 events again and again
+    eslbridge_switch.py flood plain|json COUNT   prints its port; sends so many events at once
     eslbridge_switch.py answer             prints its port; answers api and bgapi
     eslbridge_switch.py call PORT COUNT FILE   places COUNT calls at once, writes how many were complete
 
@@ -46,17 +46,24 @@ Headers = dict[str, str | list[str]]
 @cache
 def distinct_events() -> list[Headers]:
     """Recorded channel events of 4 to 8 KB, each with a UUID of its own and values that are hard to read."""
-    events: list[Headers] = []
-    stream = recordings.load("call_extension_to_extension_json").received
-    for body in re.findall(rb'(?m)^\{"Event-Name":"CHANNEL_.*?\}(?=Content-|$)', stream):
-        headers: Headers = json.loads(body)
-        if "variable_switch_r_sdp" in headers and len(body) < LARGEST - 500:
-            events.append(headers)
-    made: list[Headers] = []
-    for number in range(DISTINCT):
-        made.append(events[number % len(events)] | hard_values(number))
-    assert all(SMALLEST < len(as_json(event)) < LARGEST for event in made)
-    return made
+    recorded = [json.loads(body) for name in recordings.names() for body in json_bodies(name)]
+    made: list[Headers] = [event | hard_values(number) for number, event in enumerate(recorded)]
+    usable = [event for event in made if SMALLEST < len(as_json(event)) < LARGEST]
+    chosen = usable[:: len(usable) // DISTINCT][:DISTINCT]
+    return [event | hard_values(number) for number, event in enumerate(chosen)]
+
+
+def json_bodies(name: str) -> list[bytes]:
+    """The channel events of a recording."""
+    bodies = []
+    rest = recordings.load(name).received
+    while rest:
+        head, _, rest = rest.partition(b"\n\n")
+        length = re.search(rb"(?m)^Content-Length: (\d+)$", head)
+        body, rest = rest[: int(length[1]) if length else 0], rest[int(length[1]) if length else 0 :]
+        if b"text/event-json" in head and body.startswith(b'{"Event-Name":"CHANNEL_'):
+            bodies.append(body)
+    return bodies
 
 
 def hard_values(number: int) -> Headers:
@@ -126,7 +133,7 @@ class Listener:
         *heads, self.buffer = self.buffer.split(b"\n\n")
         return [head.decode().lstrip("\n") for head in heads if head.strip()]
 
-    def serve(self, flood: bytes) -> None:
+    def serve(self, flood: bytes, times: int) -> None:
         self.sock.sendall(b"Content-Type: auth/request\n\n")
         while True:
             out = []
@@ -135,7 +142,7 @@ class Listener:
                 out.append(self.answer(command))
                 flooding = flooding or (bool(flood) and command.startswith("event "))
             self.sock.sendall(b"".join(out))
-            while flooding:
+            for _ in range(times if flooding else 0):
                 self.sock.sendall(flood)
 
     def answer(self, command: str) -> bytes:
@@ -167,18 +174,18 @@ def recorded_job(name: str) -> bytes:
     return frame("json" if name.endswith("json") else "plain", body.replace(uuid[1], b"0" * 36))
 
 
-def listen(flood: bytes) -> None:
+def listen(flood: bytes = b"", times: int = 0) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     print(server.getsockname()[1], flush=True)
     while True:
         sock, _ = server.accept()
-        threading.Thread(target=serve, args=(sock, flood), daemon=True).start()
+        threading.Thread(target=serve, args=(sock, flood, times), daemon=True).start()
 
 
-def serve(sock: socket.socket, flood: bytes) -> None:
+def serve(sock: socket.socket, flood: bytes, times: int) -> None:
     with sock:
         try:
-            Listener(sock).serve(flood)
+            Listener(sock).serve(flood, times)
         except ConnectionError:
             return
 
@@ -301,9 +308,10 @@ def main() -> None:
         complete = asyncio.run(place_calls(int(sys.argv[2]), int(sys.argv[3])))
         Path(sys.argv[4]).write_text(str(complete))
     elif sys.argv[1] == "flood":
-        listen(b"".join(event(sys.argv[2], headers) for headers in distinct_events()))
+        flood = b"".join(event(sys.argv[2], headers) for headers in distinct_events())
+        listen(flood, int(sys.argv[3]) // DISTINCT)
     else:
-        listen(b"")
+        listen()
 
 
 if __name__ == "__main__":

@@ -78,9 +78,6 @@ class Disconnected:
     """Seconds until the next attempt."""
 
 
-_Item = Event | LogLine | Connected | Disconnected
-
-
 def _call(callback: Callable[[_T], None], argument: _T) -> None:
     try:
         callback(argument)
@@ -227,7 +224,7 @@ class _Callbacks:
     on_log: Callable[[LogLine], None] | None
 
     def deliver(self, items: list[Any]) -> None:
-        """One call for a row of events, up to a batch."""
+        """One call for a row of events, up to a batch. Greetings and notices mean nothing here."""
         if len(items) <= BATCH and EVENT_KINDS.issuperset(map(type, items)):
             self.deliver_events(items)
             return
@@ -244,7 +241,7 @@ class _Callbacks:
             if isinstance(item, LogLine):
                 if self.on_log is not None:
                     _call(self.on_log, item)
-            elif self.on_state is not None:
+            elif isinstance(item, (Connected, Disconnected)) and self.on_state is not None:
                 _call(self.on_state, item)
         self.deliver_events(events)
 
@@ -262,7 +259,7 @@ class _Ahead:
         self._changed = threading.Condition(threading.Lock())
         self._busy: _Session | None = None  # callbacks are running; this session must be read by the second
         self._reading = False
-        self._read: deque[tuple[list[_Item], int]] = deque()
+        self._read: deque[tuple[list[Any], int]] = deque()
         self.size = 0
         """Bytes that were read ahead."""
 
@@ -275,7 +272,7 @@ class _Ahead:
             if session.is_awaited:
                 self._changed.notify_all()
 
-    def next(self) -> list[_Item] | None:
+    def next(self) -> list[Any] | None:
         """What was read ahead; None when there is nothing, and the session is the first thread's again."""
         with self._changed:
             while not self._read:
@@ -304,7 +301,7 @@ class _Ahead:
         busy = self._busy
         return busy is not None and busy.is_awaited and self.size < self._limit
 
-    def put(self, items: list[_Item]) -> None:
+    def put(self, items: list[Any]) -> None:
         """What was read. The session may be read by either from now on."""
         size = sum([len(item.raw) for item in items if isinstance(item, Event)])
         with self._changed:
@@ -778,10 +775,10 @@ class Client:
         except OSError as error:
             raise ConnectionLost(f"cannot connect to {where}: {error.strerror or error}") from error
 
-    def _log_in(self, session: _Session, deadline: float) -> tuple[list[_Item], Reply]:
+    def _log_in(self, session: _Session, deadline: float) -> tuple[list[Any], Reply]:
         """Greeting, login, then everything that is wished; the events that came meanwhile, and the reply."""
         connection = session.connection
-        early: list[_Item] = []
+        early: list[Any] = []
         self._pump(session, early, deadline, "the greeting", lambda: connection.state is State.GREETED)
         login = _Answer()
         session.write(connection.send(self._login, login))
@@ -805,26 +802,26 @@ class Client:
             return session.ready
 
     def _pump(
-        self, session: _Session, items: list[_Item], deadline: float, what: str, done: Callable[[], bool]
+        self, session: _Session, items: list[Any], deadline: float, what: str, done: Callable[[], bool]
     ) -> None:
         """Reads until `done`; raises why that will not be."""
         while not done():
             if time.monotonic() > deadline:
                 raise Timeout(f"{what}: no answer from {self.host}:{self.port}")
-            items += _shown(session.read())
+            items += session.read()
             if session.connection.error is not None:
                 raise session.connection.error.fresh()
 
     def _follow(self, session: _Session) -> None:
         """Reads until the end, and hands over what comes."""
         while session.connection.error is None:
-            items = _shown(session.read())
-            if items:
-                self._hand_over(session, items)
+            messages = session.read()
+            if messages:
+                self._hand_over(session, messages)
             elif self._is_silent(session):
                 raise ConnectionLost(f"nothing from the switch for {self._silence:g} s")
 
-    def _hand_over(self, session: _Session, items: list[_Item] | None) -> None:
+    def _hand_over(self, session: _Session, items: list[Any] | None) -> None:
         """Runs the callbacks, also for what the second thread reads meanwhile."""
         self._ahead.begin(session)
         while items is not None and not self._closing.is_set():
@@ -835,23 +832,16 @@ class Client:
     def _help(self) -> None:
         """The second thread."""
         while (session := self._ahead.wait()) is not None:
-            items: list[_Item] = []
+            messages: list[Message] = []
             try:
-                items = _shown(session.read())
+                messages = session.read()
             finally:
-                self._ahead.put(items)
+                self._ahead.put(messages)
 
     def _is_silent(self, session: _Session) -> bool:
         if not self._wishes.expects_heartbeats:
             return False
         return time.monotonic() > max(session.last_read + self._silence, session.patience)
-
-
-def _shown(messages: list[Message]) -> list[Any]:
-    """What the callbacks get."""
-    if EVENT_KINDS.issuperset(map(type, messages)):
-        return messages
-    return [message for message in messages if isinstance(message, (Event, LogLine))]
 
 
 def _check(command: Command, reply: Reply) -> None:

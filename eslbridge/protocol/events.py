@@ -1,12 +1,12 @@
 """Events, read lazily: an event keeps the bytes that came and decodes only what is asked for.
 
-Single values are found with `bytes.rfind` (on these texts several times as fast as `find`), the whole
-dictionary is built on demand. That makes a client fast that reads a handful of an event's ~170 headers.
+Single values are found with `bytes.find` and `bytes.rfind`, the whole dictionary is built on demand. That
+makes a client fast that reads a handful of an event's ~170 headers.
 
 The rules are the same for the three formats, and for one value as for the dictionary: text is UTF-8 with
-undecodable bytes kept as surrogate escapes; of a name that occurs twice the last value counts (the switch
-sends few twice, with the same value: `Hangup-Cause`); an array is the string `ARRAY::a|:b`, which `get_list`
-splits.
+undecodable bytes kept as surrogate escapes; of a name that occurs twice the first value counts, as inside the
+switch (of a `variable_…` the last: they stand at the end, and the switch sends none twice); an array is the
+string `ARRAY::a|:b`, which `get_list` splits.
 """
 
 import binascii
@@ -22,6 +22,8 @@ from .errors import InvalidJSON
 
 ARRAY_PREFIX = "ARRAY::"
 ARRAY_SEPARATOR = "|:"
+VARIABLE_PREFIX = "variable_"
+FRONT = 1600  # bytes in which most headers stand that are no variable and that somebody asks for
 UNDEFINED = b"_undef_"  # what the plain format writes for an empty value
 
 MAX_CACHED_NAMES = 4096  # names of headers whose search patterns are kept; a program asks for a few dozen
@@ -142,8 +144,8 @@ class Event:
         return f"<{type(self).__name__} {what} {len(self.raw)} bytes>"
 
 
-_Pattern = tuple[bytes, int]
-"""What stands before the value of a header, and its length."""
+_Pattern = tuple[bytes, int, bool]
+"""What stands before the value of a header, its length, and whether it is a variable's."""
 
 _plain_patterns: dict[str, _Pattern] = {}
 _json_patterns: dict[str, _Pattern] = {}
@@ -152,8 +154,28 @@ _json_patterns: dict[str, _Pattern] = {}
 def _remember(cache: dict[str, _Pattern], name: str, pattern: bytes) -> _Pattern:
     if len(cache) >= MAX_CACHED_NAMES:
         cache.clear()
-    cache[name] = found = (pattern, len(pattern))
+    cache[name] = found = (pattern, len(pattern), name.startswith(VARIABLE_PREFIX))
     return found
+
+
+def _counts(name: str, headers: dict[str, str]) -> bool:
+    """Whether the value that comes now is the one that counts."""
+    return name not in headers or name.startswith(VARIABLE_PREFIX)
+
+
+def _first(raw: bytes, pattern: bytes, size: int, end: int) -> int:
+    """Where `pattern` occurs first before `end`, -1 if nowhere.
+
+    Most headers that are asked for stand at the front. Of the others most are absent: to see that from the
+    end is up to ten times as fast.
+    """
+    start = raw.find(pattern, 0, min(FRONT, end))
+    if start < 0:
+        start = raw.rfind(pattern, 0, end)
+        if start > FRONT:
+            earlier = raw.find(pattern, FRONT - size, start)
+            return start if earlier < 0 else earlier
+    return start
 
 
 def _name_bytes(name: str) -> bytes:
@@ -181,16 +203,17 @@ class PlainEvent(Event):
             if "\n" in name or ": " in name:
                 return default
             known = _remember(_plain_patterns, name, b"\n" + _name_bytes(name) + b": ")
-        pattern, size = known
+        pattern, size, is_variable = known
         raw = self.raw
         end = self._end
         if end < 0:
             end = self._find_end()
-        start = raw.rfind(pattern, 0, end)
-        if start >= 0:
+        if is_variable and (start := raw.rfind(pattern, 0, end)) >= 0:
             start += size
         elif raw.startswith(pattern[1:], 0, end):
             start = size - 1
+        elif not is_variable and (start := _first(raw, pattern, size, end)) >= 0:
+            start += size
         else:
             return default
         stop = raw.find(b"\n", start)
@@ -220,7 +243,9 @@ class PlainEvent(Event):
         try:
             headers = dict([line.split(": ", 1) for line in lines])
         except ValueError:
-            headers = dict([line.split(": ", 1) for line in lines if ": " in line])
+            headers = {}
+        if len(headers) != len(lines):
+            headers = _careful_plain(lines)
         for name, value in headers.items():
             if "%" in value or value == "_undef_":
                 headers[name] = _plain_value(value.encode("utf-8", "surrogateescape"))
@@ -229,6 +254,16 @@ class PlainEvent(Event):
     @property
     def body(self) -> str:
         return text(self.raw[self._find_end() + 2 :])
+
+
+def _careful_plain(lines: list[str]) -> dict[str, str]:
+    """Lines of which one is no header, or has the name of another."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(": ")
+        if colon and _counts(name, headers):
+            headers[name] = value
+    return headers
 
 
 def _plain_value(value: bytes) -> str:
@@ -246,15 +281,22 @@ class JsonEvent(Event):
         headers = self._headers
         if headers is not None:
             return headers.get(name, default)
-        known = _json_patterns.get(name)
-        if known is None:
-            known = _json_pattern(name)
+        try:
+            pattern, size, is_variable = _json_patterns[name]
+        except KeyError:
+            pattern, size, is_variable = _json_pattern(name)
         # Inside of a string every quote is escaped: behind no backslash, what is found is a whole name.
-        pattern, size = known
         raw = self.raw
-        start = raw.rfind(pattern)
-        if start < 0 or raw[start - 1] == _BACKSLASH:
-            return self._get_other(name, pattern, default)
+        if is_variable:
+            start = raw.rfind(pattern)
+        else:
+            start = raw.find(pattern, 0, FRONT)
+            if start < 0:
+                start = _first(raw, pattern, size, len(raw))
+        if start < 0:
+            return self._get_other(name, default)
+        if raw[start - 1] == _BACKSLASH:
+            return self.as_dict().get(name, default)
         start += size
         stop = raw.find(b'"', start)
         value = raw[start:stop]
@@ -265,8 +307,9 @@ class JsonEvent(Event):
         except UnicodeDecodeError:
             return value.decode("utf-8", "surrogateescape")
 
-    def _get_other(self, name: str, pattern: bytes, default: str | None) -> str | None:
+    def _get_other(self, name: str, default: str | None) -> str | None:
         """A value that is not a string right after its name."""
+        pattern, _, is_variable = _json_patterns[name]
         if name == "_body":
             return default
         if name.startswith(_JSON_PUNCTUATION):
@@ -274,13 +317,13 @@ class JsonEvent(Event):
         raw = self.raw
         colon = pattern[:-1]
         start = raw.rfind(colon + b'["')
-        if start >= 0 and raw[start - 1] != _BACKSLASH and raw.rfind(pattern) < 0:
+        if start >= 0 and is_variable and raw[start - 1] != _BACKSLASH:
             start += len(colon) + 2
             stop = raw.find(b'"]', start)
             array = raw[start:stop]
             if stop >= 0 and b"\\" not in array:
                 return ARRAY_PREFIX + text(array.replace(b'","', b"|:"))
-        elif name.isascii() and raw.rfind(colon[:-1]) < 0:
+        elif start < 0 and name.isascii() and raw.rfind(colon[:-1]) < 0:
             return default
         return self.as_dict().get(name, default)
 
@@ -289,14 +332,20 @@ class JsonEvent(Event):
         try:
             headers = orjson.loads(raw)
         except orjson.JSONDecodeError:
-            headers = _lenient_json(raw)
+            return _careful_json(raw)
         if type(headers) is not dict:
             raise InvalidJSON("the event is not a JSON object")
-        headers.pop("_body", None)
+        # In a value every quote is escaped, so `":"` counts the names that have a string. Fewer values than
+        # names means that a name occurs twice, and the parser may have kept the wrong one.
+        names = raw.count(b'":"')
         if set(map(type, headers.values())) != {str}:
             for name, value in headers.items():
                 if type(value) is not str:
-                    headers[name] = _json_array(name, value)
+                    headers[name] = _json_value(name, value)
+                    names += 1
+        if names != len(headers):
+            return _careful_json(raw)
+        headers.pop("_body", None)
         return headers
 
     @property
@@ -307,9 +356,7 @@ class JsonEvent(Event):
             return _json_string_at(self.raw, start + len(pattern) - 1)
         if b'"_body"' not in self.raw:
             return ""
-        whole = _lenient_json(self.raw)
-        body = whole.get("_body", "") if type(whole) is dict else ""
-        return body if type(body) is str else ""
+        return _careful_pairs(self.raw).get("_body", "")
 
 
 def _json_pattern(name: str) -> _Pattern:
@@ -335,28 +382,43 @@ def _json_string_at(raw: bytes, start: int) -> str:
     try:
         return str(orjson.loads(string))
     except orjson.JSONDecodeError:
-        return str(_lenient_json(string))
+        return _clean(_lenient_json(string))
 
 
 def _lenient_json(raw: bytes) -> Any:
-    """As the standard library reads it: bytes that are not UTF-8 survive, lone surrogates are replaced."""
+    """As the standard library reads it, an object as its pairs; bytes that are not UTF-8 survive."""
     try:
-        found = json.loads(text(raw), strict=False)
-        if type(found) is dict:
-            return {_clean(name): _clean(value) for name, value in found.items()}
-        return _clean(found)
+        return json.loads(text(raw), strict=False, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise InvalidJSON(f"the event is not JSON: {error}") from None
 
 
-def _clean(value: Any) -> Any:
-    if type(value) is list:
-        return [_clean(item) for item in value]
-    return _LONE_SURROGATE.sub("\ufffd", value) if type(value) is str else value
+def _careful_pairs(raw: bytes) -> dict[str, str]:
+    pairs = _lenient_json(raw)
+    if type(pairs) is not tuple:
+        raise InvalidJSON("the event is not a JSON object")
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        if _counts(name, headers):
+            headers[_clean(name)] = _clean(_json_value(name, value))
+    return headers
 
 
-def _json_array(name: str, value: object) -> str:
-    """An array as the one string that the switch keeps for it."""
+def _careful_json(raw: bytes) -> dict[str, str]:
+    headers = _careful_pairs(raw)
+    headers.pop("_body", None)
+    return headers
+
+
+def _clean(value: str) -> str:
+    """Without the lone surrogates that JSON can hold, and that nothing could write again."""
+    return _LONE_SURROGATE.sub("\ufffd", value)
+
+
+def _json_value(name: str, value: object) -> str:
+    """A string, or an array as the one string that the switch keeps for it."""
+    if type(value) is str:
+        return value
     if type(value) is not list or not all(type(item) is str for item in value):
         raise InvalidJSON(f"{name!r} is neither a string nor an array of strings")
     return ARRAY_PREFIX + ARRAY_SEPARATOR.join(value)
@@ -384,7 +446,9 @@ class XmlEvent(Event):
     def _parse(self) -> dict[str, str]:
         headers: dict[str, str] = {}
         for name, value in self._elements():
-            headers[text(name)] = url_decode(_XML_REFERENCE.sub(_dereference, value))
+            key = text(name)
+            if _counts(key, headers):
+                headers[key] = url_decode(_XML_REFERENCE.sub(_dereference, value))
         return headers
 
     @property

@@ -13,6 +13,7 @@ from eslbridge.protocol.errors import (
     CommandFailed,
     ConnectionLost,
     ESLError,
+    MissingContentType,
     Rejected,
     Timeout,
 )
@@ -131,6 +132,33 @@ def test_nobody_there(listener: Listener) -> None:
     with ScriptedSwitch() as switch:
         pass
     with listener.client(switch) as client, pytest.raises(ConnectionLost, match="cannot connect"):
+        client.connect()
+
+
+@pytest.mark.parametrize("after", [b"", b"Content-Type: auth/", b"Content-Type: auth/request\n\n"])
+@pytest.mark.parametrize("takes_the_password", [False, True])
+def test_a_switch_that_goes_away_before_the_login_is_done(
+    switch: ScriptedSwitch, listener: Listener, after: bytes, takes_the_password: bool
+) -> None:
+    def leave(line: Line) -> bool:
+        line.send(after)
+        if takes_the_password and after.endswith(b"\n\n"):
+            line.read_command()
+        return False
+
+    switch.greet = leave
+    with listener.client(switch, timeout=30) as client, pytest.raises(ConnectionLost):
+        client.connect()
+    assert listener.states == []
+
+
+def test_a_server_that_is_no_switch(switch: ScriptedSwitch, listener: Listener) -> None:
+    def say_hello(line: Line) -> bool:
+        line.send(b"220 mail.example.com ESMTP\r\n\n\n")
+        return line.read_command() is None
+
+    switch.greet = say_hello
+    with listener.client(switch) as client, pytest.raises(MissingContentType, match="220 mail"):
         client.connect()
 
 
@@ -718,6 +746,41 @@ def test_others_get_answers_while_a_callback_runs(switch: ScriptedSwitch, listen
         until(lambda: len(listener.events) == 2)
         assert client.api("status") == "UP"
     assert [event["Number"] for event in listener.events] == ["1", "2"]
+
+
+def test_many_threads_ask_while_callbacks_ask_and_events_flood(switch: ScriptedSwitch) -> None:
+    """Whoever reads, and however the two threads take turns: every answer arrives, every event in order."""
+    numbers: list[int] = []
+    wrong: list[str] = []
+
+    def on_events(events: list[Event]) -> None:
+        numbers.extend(int(event["Number"]) for event in events)
+        if client.api("echo", "callback") != "callback":
+            wrong.append("callback")
+
+    def ask(thread: int) -> None:
+        for i in range(50):
+            if client.api("echo", f"{thread}-{i}") != f"{thread}-{i}":
+                wrong.append(f"{thread}-{i}")
+            if client.bgapi("echo", f"job-{thread}-{i}").result() != f"job-{thread}-{i}":
+                wrong.append(f"job-{thread}-{i}")
+
+    def flood() -> None:
+        for i in range(0, 2000, 20):
+            switch.line.send(b"".join(json_event("TALK", Number=str(i + j)) for j in range(20)))
+
+    client = Client("127.0.0.1", switch.port, subscriptions=["TALK"], on_events=on_events)
+    with client:
+        client.connect()
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+        threads.append(threading.Thread(target=flood))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        until(lambda: len(numbers) == 2000, 20)
+    assert numbers == list(range(2000))
+    assert wrong == []
 
 
 def test_a_loss_while_a_callback_runs_is_told_to_waiters_at_once(
