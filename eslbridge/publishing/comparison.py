@@ -37,21 +37,26 @@ def differences(switch: Switch, conf_dir: Path, progress: Progress = untold) -> 
     disk = ConfDir(conf_dir)
     disk.require()
     on_disk = dict(disk.managed({found.directory for found in publications()}))
-    published = {each.path: each for each in switch.published.all()} if switch.pk else {}
+    published = _published(switch)
     found: list[Difference] = []
     wanted_paths: set[str] = set()
     for publication, pk, label, path, wanted in _wanted(Target(switch.name, switch.domain), progress):
         wanted_paths.add(path)
-        known = published[path].sha256 if path in published else None
+        _, _, known = published.get(path, ("", 0, None))
         if (what := _what(on_disk.get(path), wanted, known)) != "":
             found.append(Difference(path, what, publication.kind, pk, label))
     for path in sorted({*on_disk, *published} - wanted_paths):
-        if path in published:
-            kind, number = published[path].kind, published[path].object_id
-        else:
-            kind, number = owner_of(on_disk[path]) or ("", 0)
+        kind, number = published[path][:2] if path in published else owner_of(on_disk[path]) or ("", 0)
         found.append(Difference(path, "not wanted", kind, number, path))
     return found
+
+
+def _published(switch: Switch) -> dict[str, tuple[str, int, str]]:
+    """The kind, primary key and hash of what the switch was seen to have, by path."""
+    if not switch.pk:
+        return {}
+    rows = switch.published.values_list("path", "kind", "object_id", "sha256")
+    return {path: (kind, pk, sha256) for path, kind, pk, sha256 in rows}
 
 
 def _wanted(

@@ -102,13 +102,15 @@ class ConfDir:
     def managed(self, directories: set[str]) -> Iterator[tuple[str, str]]:
         """(path, text) of every file of ours directly in these directories, sorted."""
         for directory in sorted(directories):
-            for file in sorted((self.root / directory).glob("*.xml")):
+            folder = self.root / directory
+            names = os.listdir(folder) if folder.is_dir() else []
+            for name in sorted(name for name in names if name.endswith(".xml")):
                 try:
-                    text = _text(file)
+                    text = _text(folder / name)
                 except (FileNotFoundError, IsADirectoryError):
                     continue
                 if managed_by(text) is not None:
-                    yield f"{directory}/{file.name}", text
+                    yield f"{directory}/{name}", text
 
 
 def _text(file: Path) -> str:

@@ -13,6 +13,7 @@ comes, and `${system(…)}` runs a command. Hence:
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 MANAGED = "Managed by Patchbay"
 _MANAGED_LINE = re.compile(rf"^\s*<!-- {MANAGED} \(([^)\n]+)\)", re.MULTILINE)
@@ -46,6 +47,8 @@ class Expression(str):
 
 def check_value(value: str, field_name: str) -> str:
     """The value itself; raises UnsafeValue, naming the field, when the switch could not carry it as text."""
+    if value.isprintable() and "$" not in value and len(value) <= MAX_VALUE:
+        return value  # nearly all are; what is forbidden is not printable
     if found := _FORBIDDEN.search(value):
         raise UnsafeValue(field_name, f"holds a control character or line break (U+{ord(found[0]):04X}).")
     if not isinstance(value, Expression) and _EXPANDED.search(value):
@@ -58,8 +61,16 @@ def check_value(value: str, field_name: str) -> str:
 
 
 def _escape(value: str) -> str:
+    if value.isalnum():
+        return value
     escaped = _ESCAPED.sub(lambda found: _ESCAPES[found[0]], value)
     return _PRE_PROCESS.sub(lambda found: f"{found[0][0]}&#45;{found[0][2:]}", escaped)
+
+
+@lru_cache(maxsize=256)  # our own few names, again and again
+def _check_name(name: str) -> None:
+    if not _NAME.match(name) or _PRE_PROCESS.match(name) or name == "include":
+        raise UnsafeValue(name, "is not a name that may be written.")
 
 
 @dataclass(frozen=True)
@@ -75,23 +86,22 @@ class Element:
     field_name: str = ""
 
     def __post_init__(self) -> None:
-        for name in (self.tag, *self.attributes):
-            if not _NAME.match(name) or _PRE_PROCESS.match(name) or name == "include":
-                raise UnsafeValue(name, "is not a name that may be written.")
+        _check_name(self.tag)
+        for name in self.attributes:
+            _check_name(name)
         for name, value in self.attributes.items():
             check_value(value, self.field_name or f"{self.tag} {name}")
 
-    def lines(self, indent: int = 1) -> Iterable[str]:
+    def lines(self, indent: int = 1) -> list[str]:
         """The element's lines without line ends, two spaces a level."""
         pad = "  " * indent
-        attributes = "".join(f' {name}="{_escape(value)}"' for name, value in self.attributes.items())
+        attributes = "".join([f' {name}="{_escape(value)}"' for name, value in self.attributes.items()])
         if not self.children:
-            yield f"{pad}<{self.tag}{attributes}/>"
-            return
-        yield f"{pad}<{self.tag}{attributes}>"
+            return [f"{pad}<{self.tag}{attributes}/>"]
+        lines = [f"{pad}<{self.tag}{attributes}>"]
         for child in self.children:
-            yield from child.lines(indent + 1)
-        yield f"{pad}</{self.tag}>"
+            lines += child.lines(indent + 1)
+        return [*lines, f"{pad}</{self.tag}>"]
 
 
 def document(owner: str, elements: Iterable[Element]) -> str:
