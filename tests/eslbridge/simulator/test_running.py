@@ -124,8 +124,8 @@ def test_ten_thousand_users_reload_while_others_are_answered(tmp_path: Path) -> 
         eventually(lambda: len(simulator.phones) == 10_000, seconds=60)
         eventually(lambda: all(phone.registered for phone in simulator.phones.values()), seconds=60)
         answered = 0
-        client.send("bgapi reloadxml\nJob-UUID: reload\n\n")
         client.command("event json BACKGROUND_JOB")
+        client.command("bgapi reloadxml\nJob-UUID: reload")
         while not any(event["Job-UUID"] == "reload" for event in client.events()):
             assert client.api("user_exists id 29999 127.0.0.1") == "true"
             answered += 1
