@@ -108,6 +108,21 @@ def test_the_steps_of_an_answered_dial() -> None:
     ]
 
 
+def test_a_late_event_does_not_turn_a_dial_back() -> None:
+    uuid, events = recorded("dial_answered")
+    dial, follower = a_dial(uuid), Follower(SWITCH)
+    follower.watch(dial)
+    answered = load("dial_answered").stock("answered").after
+    follower.follow(events[:answered])
+    follower.follow(events[:answered])
+    dial.refresh_from_db()
+    assert dial.state == STATE.ANSWERED
+    for late in events[:answered]:
+        follower.follow([late])
+        dial.refresh_from_db()
+        assert dial.state == STATE.ANSWERED, late
+
+
 def test_that_the_callee_is_busy_is_told_while_voicemail_still_talks() -> None:
     seen = steps("dial_busy_voicemail")
     assert seen[-2:] == [(STATE.RINGING, "Busy."), (STATE.FAILED, "Busy.")]

@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 import redis as redis_library
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calls import live
-from calls.live import ANSWERED, Call, Leg, Projection, grouped, listed_channels
+from calls.live import ANSWERED, RINGING, Call, Leg, Projection, grouped, listed_channels
 from eslbridge.models import Switch
 from eslbridge.protocol.events import Event, JsonEvent
 from eslbridge.store import StoreError
@@ -132,6 +133,18 @@ def test_two_callees_that_are_joined_are_one_call() -> None:
     told = story(events_of("attended"))
     assert ["internal: 1000 -> 1001 answered", "internal: 1000 -> 1002 answered"] in told
     assert told[-3] in (["internal: 1001 -> 1002 answered"], ["internal: 1002 -> 1001 answered"])
+
+
+def a_leg(uuid: str, created: float, **values: object) -> Leg:
+    return Leg(uuid, SWITCH, "outbound", ANSWERED, "1", "", uuid, user=uuid, created=created, **values)
+
+
+def test_a_leg_whose_maker_talks_to_somebody_else_is_a_call_of_its_own() -> None:
+    """A made B and is connected with C now; B waits, parked or on hold, and still names A."""
+    a, b, c = a_leg("a", 1, other="c"), a_leg("b", 2, origin="a", other="a"), a_leg("c", 3, other="a")
+    assert [[leg.uuid for leg in call.legs] for call in grouped([c, b, a])] == [["a", "c"], ["b"]]
+    ringing = replace(b, state=RINGING)
+    assert [len(call.legs) for call in grouped([c, ringing, a])] == [3]
 
 
 def test_a_parked_caller_is_shown_and_found_again() -> None:

@@ -122,7 +122,7 @@ def test_why_a_dial_came_to_nothing(phones: Simulator) -> None:
     dial_what_is_hostile(phones)
 
 
-def test_a_command_that_waited_too_long_rings_nobody(
+def test_a_command_that_waited_too_long_or_was_cancelled_rings_nobody(
     simulator: Simulator,
     transactional_db: None,
     redis_client: Any,
@@ -137,12 +137,14 @@ def test_a_command_that_waited_too_long_rings_nobody(
     worker = start_worker(settings)
     try:
         wait_until(lambda: registered() == {"1020"}, "the phone")
+        dialling.cancel(cancelled := a_dial_of(agent))
+        dialling.send(tasks.originate, SWITCH, str(cancelled.pk))
         dialling.send(tasks.originate, SWITCH, str(in_time.pk))
         until(
             in_time, Dial.State.RINGING_AGENT, Dial.State.AGENT_ANSWERED, Dial.State.ENDED, Dial.State.FAILED
         )
         assert state_of(late) == Dial.State.QUEUED
-        assert [str(late.pk) in command for command in originates(simulator)] == [False]
+        assert [str(in_time.pk) in command for command in originates(simulator)] == [True]
     finally:
         stop_worker(worker)
 
