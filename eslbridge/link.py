@@ -61,7 +61,7 @@ KNOWN_BY_THE_LINK = ("domain", "version", "up_since", "link", "reason", "link_si
 # Without a notification (PostgreSQL restarted, a pooler that drops NOTIFY) the outbox is read this often.
 POLL_SECONDS = 1.0
 # Seconds before a thread that met a fault goes on, doubling.
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 # What a stopping worker gives each of its threads to finish.
 STOP_SECONDS = 5.0
 
@@ -162,7 +162,7 @@ class Link:
             try:
                 body()
             except (DatabaseError, InterfaceError, psycopg.Error) as problem:
-                self._say("PostgreSQL", _in_words(problem))
+                self._complain("PostgreSQL", _in_words(problem))
             except Exception:
                 log.exception("The %s stopped; it starts again.", threading.current_thread().name)
             finally:
@@ -203,6 +203,7 @@ class Link:
         try:
             if not store().exists(_stock_key(self.row().name)):
                 self.client.sendevent("CUSTOM", {"Event-Subclass": TAKE_STOCK, "Patchbay-Worker": _worker()})
+            self._all_is_well("Redis")
         except (StoreError, ESLError, LinkIsDown) as problem:
             log.debug("Redis is not watched: %s", problem)
 
@@ -232,7 +233,7 @@ class Link:
             if switch and Switch.objects.filter(pk=switch.pk, worker=_worker()).update(seen_at=None):
                 self._tell(signals.link_down, switch=switch, reason="The worker of this switch was stopped.")
         except (DatabaseError, InterfaceError) as problem:
-            self._say("PostgreSQL", _in_words(problem))
+            self._complain("PostgreSQL", _in_words(problem))
 
     def reload(self) -> None:
         """One reload for its own sake, kept among the reloads with the switch's words."""
@@ -246,7 +247,7 @@ class Link:
         try:
             found = differences(switch, self.conf_dir)
         except OSError as problem:
-            self._say("directory", in_words(problem))
+            self._complain("directory", in_words(problem))
             return
         self._all_is_well("directory")
         queue_differences(switch, found)
@@ -271,7 +272,7 @@ class Link:
             else:
                 self._disconnected(state.error)
         except (DatabaseError, InterfaceError) as problem:
-            self._say("PostgreSQL", _in_words(problem))
+            self._complain("PostgreSQL", _in_words(problem))
         except ESLError as lost:
             log.info("Lost again while taking stock: %s", lost)
         finally:
@@ -336,7 +337,9 @@ class Link:
     def _heartbeat(self, switch: Switch, heartbeat: Event) -> None:
         try:
             health.note(switch.name, heartbeat)
-        except (StoreError, ValueError) as problem:
+        except StoreError as problem:
+            self._complain("Redis", f"A heartbeat was not kept: {problem}")
+        except ValueError as problem:
             log.info("A heartbeat was not kept: %s", problem)
         self._take_stock(switch)
 
@@ -351,18 +354,17 @@ class Link:
         try:
             store().set(_stock_key(switch.name), _worker())
         except StoreError as problem:
-            self._say("Redis", f"Redis does not answer: {problem}")
+            self._complain("Redis", f"Redis does not answer: {problem}")
 
     def _tell(self, signal: Signal, **arguments: object) -> None:
+        """A receiver's defect is logged by Django; that something is away is said once, and not by each."""
         for receiver, result in signal.send_robust(sender=Link, **arguments):
             if isinstance(result, (OperationalError, InterfaceError)):
-                self._say("PostgreSQL", _in_words(result))
+                self._complain("PostgreSQL", _in_words(result))
             elif isinstance(result, StoreError):
-                self._say("Redis", f"Redis does not answer: {result}")
+                self._complain("Redis", f"Redis does not answer: {result}")
             elif isinstance(result, ESLError):
                 log.info("%s: the switch was lost: %s", receiver.__qualname__, result)
-            elif isinstance(result, Exception):
-                log.error("%s failed", receiver.__qualname__, exc_info=result)
 
     def _say(self, about: str, text: str, level: int = logging.WARNING) -> None:
         """Log what changed, once: a switch that is away for a day must not fill the disk."""
@@ -370,9 +372,23 @@ class Link:
             self._said[about] = text
             log.log(level, text)
 
+    def _complain(self, about: str, text: str) -> None:
+        """Log that something is away, once until it is back: each of those who miss it has other words."""
+        if about not in self._said:
+            self._say(about, text)
+
     def _all_is_well(self, about: str) -> None:
         if self._said.pop(about, ""):
             log.info("%s: all is well again", about)
+
+
+def _is_a_defect(record: logging.LogRecord) -> bool:
+    """False for what Link._tell says, once: in an outage every receiver fails with every event."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (OperationalError, InterfaceError, StoreError, ESLError))
+
+
+logging.getLogger("django.dispatch").addFilter(_is_a_defect)
 
 
 def _in_words(problem: Exception) -> str:

@@ -50,7 +50,10 @@ DATABASES = {"default": env.db("DATABASE_URL")}
 DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, **DATABASES["default"].get("OPTIONS", {})}
 # Each request of an ASGI site runs in another thread: a pool spares each of them a new connection.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"]["OPTIONS"].setdefault("pool", {"min_size": 1, "max_size": 20, "timeout": 5})
+# reconnect_timeout: for longer than that the pool would wait longer and longer between its attempts, so that
+# the site would stay away for minutes after a PostgreSQL that is back; now each request makes an attempt.
+POOL = {"min_size": 1, "max_size": 20, "timeout": 5, "reconnect_timeout": 1}
+DATABASES["default"]["OPTIONS"].setdefault("pool", POOL)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env("REDIS_URL", default="redis://localhost:6379/0")
