@@ -1,4 +1,4 @@
-"""A real Chromium on the real site. One browser for all tests; each has its own profile in it."""
+"""A real Chromium on the real site. One browser for a module's tests; each has its own profile in it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 PATIENCE = 10_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open its event loop runs in this thread, and no other can
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
         # Playwright runs an event loop in this thread; Django would take the tests for asynchronous code.
