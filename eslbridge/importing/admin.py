@@ -214,9 +214,6 @@ class SpreadsheetAdmin(ImportExportMixin):
     def get_export_formats(self) -> list[type[Format]]:
         return [CSV, XLSX]
 
-    def get_export_form_class(self) -> type[forms.Form]:
-        return self.export_form_class
-
     def export_action(self, request: HttpRequest) -> HttpResponse:
         self._check_secrets(request)
         return super().export_action(request)

@@ -194,7 +194,7 @@ def recognized(
 def _unknown(header: str, position: int, known: Mapping[str, str], columns: list[Column]) -> str:
     if not header:
         return f"Column {position} has no name in the first row. Name it, or delete the column."
-    near = get_close_matches(_plain(header), known, n=1)
+    near = get_close_matches(_plain(header[:60]), known, n=1)
     if near:
         return f"The column “{header[:60]}” is unknown. Did you mean “{known[near[0]]}”?"
     names = ", ".join(column.column_name for column in columns)

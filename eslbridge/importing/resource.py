@@ -195,6 +195,7 @@ class PublishedResource(Resource):
     def before_import(self, dataset: Sheet, **kwargs: Any) -> None:
         self._sheet = dataset
         self._present = [column for column in self.columns if column.column_name in dataset.headers]
+        self._allowed = [column for column in self._present if self.secrets or not column.secret]
         self._cells: dict[int, list[Problem]] = {}
         for problem in dataset.problems:
             found = problem._replace(column=self._renamed[problem.column])
@@ -235,17 +236,14 @@ class PublishedResource(Resource):
         self._before = [column.get_value(instance) for column in self._present]
         return instance, False
 
-    def import_field(self, field: Column, instance: Any, row: Mapping[str, str], *args: Any, **kwargs: Any):
-        if field.column_name in row and (self.secrets or not field.secret):
-            field.save(instance, row)
-
     def import_instance(self, instance: Any, row: Mapping[str, str], **kwargs: Any) -> None:
         number = self._sheet.numbers[kwargs["row_number"] - 1]
         errors: dict[str, list[ValidationError]] = {}
-        try:
-            super().import_instance(instance, row, **kwargs)
-        except ValidationError as refused:
-            errors = refused.error_dict
+        for column in self._allowed:
+            try:
+                column.save(instance, row)
+            except ValueError as refused:
+                errors[column.attribute] = [ValidationError(str(refused))]
         for problem in self._cells.get(number, []):
             errors.setdefault(self._attribute(problem.column), []).append(ValidationError(problem.text))
         key = getattr(instance, self.key_column.attribute)

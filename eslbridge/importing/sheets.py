@@ -20,7 +20,7 @@ import tablib
 # 20,000 files are one batch of the publisher: a bigger import would need a second reload all the same.
 MAX_ROWS = 20_000
 MAX_BYTES = 10 * 2**20  # 20,000 agents with every column are 4 MB
-MAX_UNPACKED = 200 * 2**20  # an XLSX file is a ZIP file, and may unpack to a thousand times its size
+MAX_UNPACKED = 64 * 2**20  # an XLSX file is a ZIP file, and may unpack to a thousand times its size
 MAX_COLUMNS = 100
 _FORMULA = "=+\\-@\t\r＝＋－＠"  # the wide ones, too: Excel in Japanese takes them for the same
 _EVALUATED = re.compile(f"[{_FORMULA}]")
@@ -168,12 +168,15 @@ def _read_xlsx(content: bytes) -> Sheet:
     try:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
         page = book.active or book.worksheets[0]
+        page.reset_dimensions()  # what the file says of its own size may be wrong, and would cut rows off
         problems: list[Problem] = []
         sheet = _table(_cells(page, problems))
     except Unreadable:
         raise
     except Exception as problem:  # noqa: BLE001 - a broken file fails in many ways deep inside
-        raise Unreadable(f"The .xlsx file is damaged ({problem}). Save it once more.") from None
+        raise Unreadable(
+            f"The .xlsx file cannot be read ({problem}). Save the table, without charts, once more."
+        ) from None
     names = dict(enumerate(sheet.headers))
     sheet.problems = [each._replace(column=names.get(int(each.column), "")) for each in problems]
     if len(book.worksheets) > 1:

@@ -629,6 +629,20 @@ def test_the_page_shows_the_first_rows_and_problems_of_many(admin_client: Client
     assert len(text) < 200_000
 
 
+def test_a_defect_of_ours_is_said_and_stops_the_import(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Agent) -> None:
+        if self.name == "Bob":
+            raise RuntimeError("out of order")
+
+    monkeypatch.setattr(Agent, "clean", broken)
+    page = upload(admin_client, "extension,name\n1020,Ann\n1021,Bob\n")
+    [problem] = page.context["problems"]
+    assert (problem.row, problem.text) == (3, "Could not be checked: out of order")
+    assert "token" not in page.context
+
+
 def test_somebody_who_adds_the_same_agent_meanwhile_stops_the_import(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
