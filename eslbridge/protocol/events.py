@@ -298,14 +298,13 @@ class JsonEvent(Event):
         if raw[start - 1] == _BACKSLASH:
             return self.as_dict().get(name, default)
         start += size
-        stop = raw.find(b'"', start)
-        value = raw[start:stop]
-        if b"\\" in value or stop < 0:
-            return _json_string_at(raw, start - 1)
         try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value.decode("utf-8", "surrogateescape")
+            value = raw[start : raw.index(b'"', start)]
+            if b"\\" not in value:
+                return value.decode()
+        except ValueError:  # no end, or no UTF-8
+            pass
+        return _json_string_at(raw, start - 1)
 
     def _get_other(self, name: str, default: str | None) -> str | None:
         """A value that is not a string right after its name."""
