@@ -28,13 +28,31 @@
       polling = null; // and the server sends “resync”: a page that was away gets the present
     });
     for (const topic of ["calls", "agents"]) {
-      source.addEventListener(topic, (event) => apply(topic, JSON.parse(event.data)));
+      source.addEventListener(topic, (event) => {
+        const news = JSON.parse(event.data);
+        if (fetches.size) pushed.push([topic, news]);
+        apply(topic, news);
+      });
     }
     source.addEventListener("news", (event) => hear(event.data));
     source.onerror = () => {
       poll();
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
     };
+  };
+
+  /* A list that is fetched while rows are pushed may be older than they are when it comes: then they are
+     applied once more, or a call that ended meanwhile would stay on the page. */
+  const fetches = new Map(); // request -> how many pushes had come when it began
+  const pushed = [];
+  const fetching = () => {
+    document.body.addEventListener("htmx:beforeRequest", (event) => fetches.set(event.detail.xhr, pushed.length));
+    document.body.addEventListener("htmx:afterRequest", (event) => {
+      const begun = fetches.get(event.detail.xhr) ?? pushed.length;
+      fetches.delete(event.detail.xhr);
+      for (const [topic, news] of pushed.slice(begun)) apply(topic, news);
+      if (!fetches.size) pushed.length = 0;
+    });
   };
 
   /* Rows that changed, rendered by the server: replace what is on this page, add where rows may be added.
@@ -123,6 +141,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     if (!document.getElementById("pb-toasts")) return; // not logged in
+    fetching();
     listen();
     filters();
     filter();
