@@ -39,7 +39,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
-    """The very last lines of the output, after pytest's own."""
+    """Ends the services; says the very last lines of the output, after pytest's own."""
+    services.end()
     if not find_chromium():
         print("Browser tests skipped: there is no Chromium (apt install chromium, or CHROMIUM=/its/path).")
     if os.environ.get(FAILED_LINTERS):

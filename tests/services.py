@@ -21,15 +21,20 @@ KEYS = {
     "SECRET_KEY": "only-for-tests",
     "FIELD_ENCRYPTION_KEYS": "b25seS1mb3ItdGVzdHMtb25seS1mb3ItdGVzdHMtMTI=",
 }
+OWN = "PATCHBAY_TESTS_OWN"  # which of the two addresses are of services of ours
 _engines: dict[str, Engine] = {}
 _running: set[str] = set()
 _lock: IO[str] | None = None
+_folder: Path | None = None
 
 
 def name_in(environ: MutableMapping[str, str]) -> None:
     """Makes a folder for this process's services and puts their addresses into the environment."""
-    if "PATCHBAY_TESTS_OF" in environ:  # a process that a test started: its parent has the services
+    process = environ.get("PYTEST_XDIST_WORKER", "main")
+    if environ.get("PATCHBAY_TESTS_OF") == process:  # a test started us: our parent has the services
         return
+    for variable in environ.pop(OWN, "").split():  # a worker of pytest-xdist has services of its own
+        del environ[variable]
     folder = _make_folder()
     for service, variable in ((PostgreSQL, "DATABASE_URL"), (Redis, "REDIS_URL")):
         if environ.get(variable):
@@ -40,11 +45,12 @@ def name_in(environ: MutableMapping[str, str]) -> None:
         )
         _engines[variable] = engine
         environ[variable] = engine.url
+    environ[OWN] = " ".join(_engines)
     if "REDIS_URL" not in _engines:
         environ["REDIS_URL"] = re.sub(r"(//[^/?]+)[^?]*", r"\1/15", environ["REDIS_URL"], count=1)
     environ |= KEYS
     environ["PATCHBAY_VAR_DIR"] = str(folder / "var")
-    environ["PATCHBAY_TESTS_OF"] = str(os.getpid())
+    environ["PATCHBAY_TESTS_OF"] = process
 
 
 def need(variable: str) -> None:
@@ -55,21 +61,23 @@ def need(variable: str) -> None:
 
 
 def _make_folder() -> Path:
-    global _lock  # noqa: PLW0603 - held until this process ends
+    global _lock, _folder  # noqa: PLW0603 - of this process, until it ends
     root = Path(tempfile.gettempdir())
     _remove_abandoned(root)
     unlocked = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}", dir=root))
     _lock = (unlocked / "lock").open("w")
     fcntl.lockf(_lock, fcntl.LOCK_EX)
-    folder = unlocked.rename(root / unlocked.name.removeprefix("new-"))
-    atexit.register(_end, folder)
-    return folder
+    _folder = unlocked.rename(root / unlocked.name.removeprefix("new-"))
+    atexit.register(end)
+    return _folder
 
 
-def _end(folder: Path) -> None:
-    for variable in _running:
-        _engines[variable].stop()
-    shutil.rmtree(folder, ignore_errors=True)
+def end() -> None:
+    """Stops what runs and removes the folder; also called at the end of the process."""
+    while _running:
+        _engines[_running.pop()].stop()
+    if _folder:
+        shutil.rmtree(_folder, ignore_errors=True)
 
 
 def _remove_abandoned(root: Path) -> None:
