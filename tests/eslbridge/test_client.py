@@ -1,5 +1,6 @@
 """The client against a loopback switch: logging in, asking, jobs, events, and coming back after a loss."""
 
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -212,6 +213,19 @@ def test_an_output_keeps_all_but_its_last_newline(switch: ScriptedSwitch, listen
         assert client.api("nothing") == ""
 
 
+def test_an_output_that_is_not_utf8_harms_nothing(switch: ScriptedSwitch, listener: Listener) -> None:
+    switch.api["latin"] = "caf\udce9\n"
+    with listener.client(switch, subscriptions=["TALK"]) as client:
+        client.connect()
+        assert client.api("latin").encode("utf-8", "surrogateescape") == b"caf\xe9"
+        body = b'{"Event-Name":"TALK","Caller-Caller-ID-Name":"caf\xe9 %zz","Unique-ID":"u"}'
+        head = b"Content-Length: %d\nContent-Type: text/event-json\n\n" % len(body)
+        switch.line.send(head + body)
+        until(lambda: listener.events)
+        assert listener.events[0].as_dict()["Caller-Caller-ID-Name"] == "caf\udce9 %zz"
+        assert client.api("status") == "UP"
+
+
 def test_many_threads_share_the_connection(switch: ScriptedSwitch, listener: Listener) -> None:
     wrong: list[str] = []
 
@@ -291,6 +305,8 @@ def test_one_command_is_one_write(switch: ScriptedSwitch, listener: Listener) ->
     with listener.client(switch) as client:
         client.connect()
         sock = client._session._sock
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         original = sock.sendall
 
         class Counting:
