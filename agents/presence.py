@@ -7,7 +7,7 @@ A device is one contact address of one user. Events move it; the profile's own l
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -41,17 +41,14 @@ class Device:
     expires: float
     call_id: str = ""  # the registration's SIP Call-ID: by it the switch finds this one device
 
-    @property
-    def key(self) -> str:
-        return f"{self.user} {self.contact}"
-
 
 class NoListing(ValueError):
     """The switch's answer is not a list of registrations; the text says what it is."""
 
 
 def _key(switch_name: str) -> str:
-    return f"patchbay:devices:{switch_name}"
+    """A hash: each user's devices as one JSON list."""
+    return f"patchbay:devices of users:{switch_name}"
 
 
 def _contact(text: str) -> str:
@@ -83,30 +80,55 @@ def _number(text: str) -> int:
 
 
 def follow(switch: Switch, events: Iterable[Event]) -> bool:
-    """Move the devices as these events say, in one round trip.
+    """Move the devices as these events say, in two round trips; only their users' devices are read.
 
     Returns True when a user registered from a new, second place: without multiple registrations the switch
     has dropped the first one and says nothing about it, so the caller should take stock.
     """
-    key = _key(switch.name)
-    known = users(switch.name)
+    events = list(events)
+    moved = {_user(event) for event in events if _moves_a_device(event)}
+    devices = {user: {each.contact: each for each in found} for user, found in _of(switch.name, moved)}
     pipeline = store().pipeline(transaction=False)
     second_place = False
     for event in events:
-        is_ours = event.get("profile-name", SIP_PROFILE) == SIP_PROFILE
-        match event.subclass:
-            case "sofia::register" if is_ours:
-                device = _registered(event)
-                before = {each.contact: each.since for each in known[device.user]}
-                second_place = second_place or bool(before and device.contact not in before)
-                device = replace(device, since=before.get(device.contact, device.since))
-                pipeline.hset(key, device.key, orjson.dumps(asdict(device)))
-            case "sofia::unregister" | "sofia::expire" if is_ours:
-                pipeline.hdel(key, f"{_user(event)} {_contact(event.get('contact', ''))}")
-            case "sofia::register_failure":
-                _note_refusal(pipeline, switch.name, event)
+        if event.subclass == "sofia::register_failure":
+            _note_refusal(pipeline, switch.name, event)
+        elif event.subclass == "sofia::register" and _moves_a_device(event):
+            device = _registered(event)
+            before = devices[device.user]
+            second_place = second_place or bool(before and device.contact not in before)
+            since = before[device.contact].since if device.contact in before else device.since
+            before[device.contact] = replace(device, since=since)
+        elif _moves_a_device(event):
+            devices[_user(event)].pop(_contact(event.get("contact", "")), None)
+    for user, found in devices.items():
+        _put(pipeline, switch.name, user, list(found.values()))
     pipeline.execute()
     return second_place
+
+
+def _moves_a_device(event: Event) -> bool:
+    is_ours = event.get("profile-name", SIP_PROFILE) == SIP_PROFILE
+    return is_ours and event.subclass in ("sofia::register", "sofia::unregister", "sofia::expire")
+
+
+def _of(switch_name: str, names: Iterable[str]) -> Iterator[tuple[str, list[Device]]]:
+    """Each of these users with the devices that are known of it."""
+    names = list(names)
+    texts = store().hmget(_key(switch_name), names) if names else []
+    for name, text in zip(names, texts, strict=True):
+        yield name, _devices(text or "[]")
+
+
+def _devices(text: str) -> list[Device]:
+    return [Device(**each) for each in orjson.loads(text)]
+
+
+def _put(pipeline: "Pipeline", switch_name: str, user: str, devices: list[Device]) -> None:
+    if devices:
+        pipeline.hset(_key(switch_name), user, orjson.dumps([asdict(each) for each in devices]))
+    else:
+        pipeline.hdel(_key(switch_name), user)
 
 
 # Refused registrations are kept for an hour, and at most so many: an attack must not fill the memory.
@@ -163,13 +185,20 @@ def take_stock(switch: Switch, listing: str) -> None:
     Raises NoListing when it is none; where there is no such profile, nobody is registered there.
     """
     now = time.time()
-    known = {device.key: device.since for devices in users(switch.name).values() for device in devices}
+    known = {
+        (user, device.contact): device.since
+        for user, devices in users(switch.name).items()
+        for device in devices
+    }
     found = _listed(printable(listing), now)
+    devices: dict[str, dict[str, Device]] = defaultdict(dict)
+    for device in found or []:
+        since = known.get((device.user, device.contact), now)
+        devices[device.user][device.contact] = replace(device, since=since)
     pipeline = store().pipeline(transaction=True)
     pipeline.delete(_key(switch.name))
-    for device in found or []:
-        kept = replace(device, since=known.get(device.key, now))
-        pipeline.hset(_key(switch.name), device.key, orjson.dumps(asdict(kept)))
+    for user, of_user in devices.items():
+        _put(pipeline, switch.name, user, list(of_user.values()))
     pipeline.execute()
     if found is None:
         raise NoListing(
@@ -219,9 +248,8 @@ def _device(row: dict[str, str], now: float) -> Device:
 def users(switch_name: str) -> dict[str, list[Device]]:
     """The devices of one switch by user; raises StoreError."""
     found: dict[str, list[Device]] = defaultdict(list)
-    for text in store().hvals(_key(switch_name)):
-        device = Device(**orjson.loads(text))
-        found[device.user].append(device)
+    for user, text in store().hgetall(_key(switch_name)).items():
+        found[user] = _devices(text)
     return found
 
 

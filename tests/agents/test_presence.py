@@ -78,6 +78,16 @@ def recorded(name: str) -> list[Event]:
 # --- events -----------------------------------------------------------------------------------------
 
 
+def test_following_one_phone_reads_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand phones that register after an import must not read ten thousand phones each."""
+    follow(SWITCH, [register("1020"), register("1021")])
+    with monkeypatch.context() as patched:
+        patched.setattr(presence, "users", lambda name: pytest.fail("all phones were read"))
+        assert not follow(SWITCH, [register("1020")])
+        assert follow(SWITCH, [register("1020", port=5070)])
+    assert contacts().keys() == {"1020", "1021"} and len(contacts()["1020"]) == 2
+
+
 def test_a_phone_registers_and_unregisters() -> None:
     follow(SWITCH, [register()])
     [device] = users("switch-1")["1020"]

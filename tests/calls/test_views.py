@@ -180,7 +180,7 @@ def test_the_switch_is_asked_where_the_agents_phone_is(redis_client: "redis_libr
     a_switch(name="a-first")
     other = a_switch(name="z-other")
     device = presence.Device("1020", "sip:1020@127.0.0.1", "phone", "udp", "127.0.0.1:5060", 0, 9e9)
-    redis_client.hset(presence._key(other.name), device.key, orjson.dumps(asdict(device)))
+    redis_client.hset(presence._key(other.name), device.user, orjson.dumps([asdict(device)]))
     assert dialling.dial(an_agent(), "1021", None).switch == "z-other"
     assert redis_client.llen("switch.z-other") == 1
     a_switch(name="z-other", link=Switch.Link.LOST)

@@ -91,7 +91,7 @@ def more_phones(count: int = 20) -> None:
     client = eslbridge_store.store()
     for number in range(count):
         device = presence.Device(f"20{number:02}", f"sip:{uuid4()}", "phone", "udp", "127.0.0.1:5060", 0, 9e9)
-        client.hset(presence._key(SWITCH), device.key, orjson.dumps(device.__dict__))
+        client.hset(presence._key(SWITCH), device.user, orjson.dumps([device.__dict__]))
 
 
 def more_changes(count: int = 20) -> None:
