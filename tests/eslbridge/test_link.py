@@ -531,6 +531,20 @@ def test_stop_lets_a_batch_that_is_on_its_way_arrive(
     assert not PendingChange.objects.exists()
 
 
+def test_two_workers_of_one_switch_reload_once(start: Callable[[], Link], simulator: Simulator) -> None:
+    """A new one may start before the old one has ended."""
+    for link in (start(), start()):
+        link.wait_until_ready()
+    wait_until(is_in_step, "the start")
+    Reload.objects.all().delete()
+
+    for _ in range(5):
+        agent = make_agent()
+        wait_until(lambda agent=agent: is_live(agent), "the agent to be live")
+
+    assert list(Reload.objects.values_list("files", "succeeded")) == [(1, True)] * 5
+
+
 # --- comparisons ------------------------------------------------------------------------------------
 
 

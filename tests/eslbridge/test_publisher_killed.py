@@ -1,15 +1,13 @@
 """A worker that is killed between any two steps of the publisher: files can be loaded, and all arrives."""
 
 import os
+import subprocess
 import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn
 
 import pytest
-from django.db import connection
 
 from agents.models import Agent
 from eslbridge.client import Client
@@ -21,62 +19,37 @@ from eslbridge.publishing.state import sync_states
 from eslbridge.simulator import Simulator
 from eslbridge.simulator.configuration import load
 from eslbridge.switchxml import managed_by
+from tests.conftest import BASE_DIR, _url_of_test_database
+from tests.eslbridge.mortal_publisher import KILLED
 from tests.factories import make_agent
 
-KILLED, FAILED = 9, 1
 
+@pytest.fixture
+def publish_until(
+    transactional_db: None, switch: Switch, simulator: Simulator
+) -> Iterator[Callable[[int], int]]:
+    """Lets a process publish until that step; returns its exit code."""
+    module = ["-m", "tests.eslbridge.mortal_publisher", str(switch.pk), str(simulator.esl_port)]
+    environment = os.environ | {
+        "DATABASE_URL": _url_of_test_database(),
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+    with subprocess.Popen(
+        [sys.executable, *module],
+        cwd=BASE_DIR,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
 
-class Steps:
-    """Counts the crossings to disk, switch and database; ends this process without a word at one of them."""
+        def until(step: int) -> int:
+            process.stdin.write(f"{step}\n")
+            return int(process.stdout.readline())
 
-    def __init__(self, last: int) -> None:
-        self.last = last
-        self.crossed = 0
-
-    def cross(self) -> None:
-        if self.crossed == self.last:
-            os._exit(KILLED)
-        self.crossed += 1
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def crossing(*arguments: Any, **options: Any) -> Any:
-            self.cross()
-            return function(*arguments, **options)
-
-        return crossing
-
-    def around_sql(self, execute: Callable[..., Any], *arguments: Any) -> Any:
-        self.cross()
-        return execute(*arguments)
-
-
-def publish_and_be_killed(switch: Switch, port: int, last: int) -> NoReturn:
-    """The life of a worker process that dies before its step number `last`."""
-    steps = Steps(last)
-    client = Client("127.0.0.1", port, "ClueCon")
-    client.connect()
-    for name in ("open", "fsync", "replace", "unlink"):
-        setattr(os, name, steps.around(getattr(os, name)))
-    client.bgapi = steps.around(client.bgapi)  # type: ignore[method-assign]
-    client.api_many = steps.around(client.api_many)  # type: ignore[method-assign]
-    with connection.execute_wrapper(steps.around_sql):
-        Publisher(switch, client, Path(switch.conf_dir)).publish(wait=True)
-    os._exit(0)
-
-
-def in_a_process_of_its_own(switch: Switch, port: int, last: int) -> int:
-    """Returns the exit code."""
-    connection.close()
-    connection.close_pool()
-    child = os.fork()
-    if child == 0:
-        try:
-            publish_and_be_killed(switch, port, last)
-        except BaseException:  # noqa: BLE001 - nothing of pytest may run in this process
-            traceback.print_exc(file=sys.stderr)
-        finally:
-            os._exit(FAILED)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        yield until
+        process.stdin.close()
 
 
 def passwords_on_the_switch(esl: Client) -> dict[str, str]:
@@ -96,9 +69,13 @@ def half_files(conf: Path) -> list[str]:
     ]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_killed_between_any_two_steps_the_change_still_arrives(
-    simulator: Simulator, switch: Switch, esl: Client, switch_folders: Path, monkeypatch: pytest.MonkeyPatch
+    publish_until: Callable[[int], int],
+    simulator: Simulator,
+    switch: Switch,
+    esl: Client,
+    switch_folders: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     renamed, moving, coming = make_agent(1020), make_agent(1021), make_agent(1023)
     queue_differences(switch, differences(switch, switch_folders))
@@ -113,7 +90,7 @@ def test_killed_between_any_two_steps_the_change_still_arrives(
         coming.save()
         so_far = len(simulator.received)
 
-        code = in_a_process_of_its_own(switch, simulator.esl_port, step)
+        code = publish_until(step)
 
         assert code in (0, KILLED), "the publisher must not fail, see above"
         load(switch_folders, {})  # raises when a switch that starts now could not read its files
