@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents import presence
 from agents.models import Agent
 from eslbridge.models import Switch
 from eslbridge.publishing.state import sync_states
@@ -22,11 +23,11 @@ def is_live(agent: Agent) -> bool:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_publishes_registers_and_ends_on_sigterm(
-    simulator: Simulator, worker: subprocess.Popen[bytes], redis_client: Any
+    simulator: Simulator, worker: subprocess.Popen[bytes]
 ) -> None:
     agent = make_agent(1020)
     wait_until(lambda: is_live(agent), "the agent to be live", START_SECONDS)
-    wait_until(lambda: b"1020" in b"".join(redis_client.hkeys("patchbay:devices:switch-1")), "its phone")
+    wait_until(lambda: "1020" in presence.users("switch-1"), "its phone")
 
     worker.send_signal(signal.SIGTERM)
 
