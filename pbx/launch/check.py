@@ -15,6 +15,9 @@ LINTERS = {
     "import-linter": ["importlinter.cli", "lint"],
 }
 FAILED = "PATCHBAY_FAILED_LINTERS"  # in pytest's environment
+# Most tests wait (for phones, timeouts, processes) rather than compute: twice as many processes as the two
+# cores of a small machine, each with a PostgreSQL and a Redis of its own (tests/services.py).
+_SIDE_BY_SIDE = ("-n", "4", "--dist", "worksteal")
 # pytest's options that do not choose among the tests: with these alone, the linters run too
 _HOW_NOT_WHICH = (
     "-q",
@@ -39,6 +42,7 @@ def main() -> NoReturn:
     os.environ[FAILED] = ""
     if all(argument.startswith(_HOW_NOT_WHICH) for argument in arguments):
         os.environ[FAILED] = ", ".join(name for name, module in LINTERS.items() if not _passes(name, module))
+        arguments = [*_SIDE_BY_SIDE, *arguments]
     os.chdir(BASE_DIR)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606
     raise AssertionError("execv does not return")
