@@ -116,6 +116,11 @@ class Call:
         return next(iter(connected + others), None)
 
     @property
+    def users(self) -> list[str]:
+        """The directory users whose phones take part."""
+        return list(dict.fromkeys(leg.user for leg in self.legs if leg.user))
+
+    @property
     def is_click_to_dial(self) -> bool:
         return bool(self.a_leg.dialled)
 

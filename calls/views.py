@@ -56,6 +56,7 @@ def _context(request: HttpRequest) -> dict[str, object]:
         "live": known,
         "rows": rendering.rows(known.calls or []),
         "may_hang_up": request.user.has_perm("calls.hang_up_calls"),
+        "own": getattr(getattr(request.user, "agent", None), "extension", ""),
     }
 
 

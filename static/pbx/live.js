@@ -57,6 +57,12 @@
 
   /* Rows that changed, rendered by the server: replace what is on this page, add where rows may be added.
      Only these rows are touched: a page may show a thousand. */
+  /* Rows are rendered once for all who watch: whose call it is, each page sees for itself. */
+  const mark = (row, place) => {
+    const own = place?.closest("[data-own]")?.dataset.own;
+    if (own && row.dataset.users?.split(" ").includes(own)) row.classList.add("pb-own");
+  };
+
   const apply = (topic, news) => {
     const places = document.querySelectorAll(`[data-live="${topic}"]`);
     const wanted = wishes();
@@ -67,6 +73,7 @@
         const row = parsed.content.firstElementChild.cloneNode(true);
         show(row, wanted);
         insert(row);
+        mark(row, row.parentElement);
         htmx.process(row);
         tick(row);
       };
@@ -98,7 +105,7 @@
   const filter = () => {
     const wanted = wishes();
     for (const place of document.querySelectorAll("[data-live]")) {
-      for (const row of place.children) show(row, wanted);
+      for (const row of place.children) { show(row, wanted); mark(row, place); }
       count(place);
     }
   };
