@@ -74,7 +74,7 @@ def _variables(agent: Agent) -> Iterator[Element]:
 
 def _end_registrations(path: str, old: str | None, new: str | None, target: Target) -> Iterable[str]:
     """Without its file, or with another password, a phone must not stay registered with the old one."""
-    if old and new and _PASSWORD.findall(old) == _PASSWORD.findall(new):
+    if old == "" or (old and new and _PASSWORD.findall(old) == _PASSWORD.findall(new)):
         return
     extension = path.rpartition("/")[2].removesuffix(".xml")
     yield f"sofia profile {SIP_PROFILE} flush_inbound_reg {extension}@{target.domain}"

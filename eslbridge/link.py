@@ -258,9 +258,10 @@ class Link:
         with psycopg.connect(**_connection_parameters(), autocommit=True) as listener:
             listener.execute(f"LISTEN {outbox.CHANNEL}")
             while not self._stopping.is_set():
-                if self.is_ready:
-                    Publisher(self.row(), self.client, self.conf_dir).publish()
-                for _ in listener.notifies(timeout=POLL_SECONDS, stop_after=1):
+                pause = POLL_SECONDS
+                if self.is_ready and Publisher(self.row(), self.client, self.conf_dir).publish().waiting:
+                    pause = outbox.AWAIT.total_seconds()
+                for _ in listener.notifies(timeout=pause, stop_after=1):
                     pass
 
     # --- called by the client's dispatcher thread -----------------------------------------------------

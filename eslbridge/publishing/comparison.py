@@ -36,7 +36,7 @@ def differences(switch: Switch, conf_dir: Path, progress: Progress = untold) -> 
     """
     disk = ConfDir(conf_dir)
     disk.require()
-    on_disk = dict(disk.managed({found.directory for found in publications()}))
+    on_disk = dict(disk.managed({place for found in publications() for place in found.directories}))
     published = _published(switch)
     found: list[Difference] = []
     wanted_paths: set[str] = set()

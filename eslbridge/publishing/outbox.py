@@ -21,15 +21,17 @@ from eslbridge import signals
 from eslbridge.models import PendingChange, PublishedFile, Switch
 from eslbridge.text import printable
 
-from .registry import affected_by, publication_of
+from .registry import Publication, affected_by, always_affected_by, publication_of
 
 CHANNEL = "patchbay_outbox"
 # A change that failed is tried again after 2 s, then 4, up to this.
 LONGEST_DELAY = timedelta(seconds=60)
+# What the switch must let go of is asked for again so soon.
+AWAIT = timedelta(milliseconds=100)
 BATCH = 2000  # rows in one statement
 # From here on it pays to ask for the time first: an insert of plain values is three times as fast.
 MANY = 100
-_TRIED = ("attempts", "error", "refused")
+_TRIED = ("attempts", "error", "refused", "told")
 _NEW_UUID = Func(function="gen_random_uuid", output_field=models.UUIDField())
 
 
@@ -73,6 +75,24 @@ def queue_saved(instances: Iterable[models.Model]) -> None:
     ]
     if affected:
         queue(*affected)
+    always = {
+        found.kind: found
+        for each in _by_kind(instances).values()
+        for found in always_affected_by(type(each[0]))
+    }
+    if always:
+        _queue_constants(always.values())
+
+
+@transaction.atomic(savepoint=False)
+def _queue_constants(publications: Iterable[Publication]) -> None:
+    switches = list(Switch.objects.all())
+    add(
+        PendingChange(switch=switch, path=path, label=found.kind, kind=found.kind, object_id=0)
+        for found in publications
+        for path in found.constants
+        for switch in switches
+    )
 
 
 def _by_kind(instances: Iterable[models.Model]) -> dict[str, list[models.Model]]:
@@ -130,7 +150,7 @@ def _again(instances: Iterable[models.Model]) -> dict[_Key, set[str]]:
 
 
 def _at_once(changes: models.QuerySet[PendingChange], **more: object) -> int:
-    return changes.update(revision=_NEW_UUID, retry_at=Now(), **more)
+    return changes.update(revision=_NEW_UUID, retry_at=Now(), told=False, **more)
 
 
 def _ordered(rows: Iterable[PendingChange]) -> list[PendingChange]:
@@ -206,10 +226,11 @@ def done(changes: Iterable[PendingChange]) -> None:
 @dataclass(frozen=True)
 class Failure:
     """Why a change is not live. `refused`: the switch or a rule said no, and a person has to look; else the
-    disk or the link was away, and comes back."""
+    disk or the link was away, and comes back. `waits`: the switch was told, and needs a moment."""
 
     reason: str
     refused: bool = True
+    waits: bool = False
 
 
 @transaction.atomic
@@ -217,9 +238,11 @@ def failed(changes: Iterable[PendingChange], failures: Mapping[str, Failure]) ->
     """Keep the failure (by path) on each change, and try again later: 2 s doubling to a minute."""
     rows = _unchanged(changes)
     for row in rows:
+        failure = failures[row.path]
         delay = min(timedelta(seconds=2 ** min(row.attempts + 1, 10)), LONGEST_DELAY)
-        row.error, row.refused = printable(failures[row.path].reason), failures[row.path].refused
-        row.attempts, row.retry_at = row.attempts + 1, Now() + delay
+        row.error, row.refused, row.told = printable(failure.reason), failure.refused, failure.waits
+        row.attempts += not failure.waits
+        row.retry_at = Now() + (AWAIT if failure.waits else delay)
     PendingChange.objects.bulk_create(
         rows,
         update_conflicts=True,

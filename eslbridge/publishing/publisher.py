@@ -25,6 +25,7 @@ from .files import ConfDir, NotOurs, in_words, owner_of
 from .outbox import Failure
 from .registry import (
     Answer,
+    Await,
     Check,
     Progress,
     Publication,
@@ -72,6 +73,8 @@ class _Item:
     known: str | None = None  # the hash that the switch was last seen to have
     handmade: str = ""  # why the file that stands there is not ours
     failure: Failure | None = None
+    told: list[str] = field(default_factory=list)  # commands after the reload
+    awaited: Await | None = None
     is_unsure: bool = False  # reloaded, but the switch has something else, or could not be asked
 
     @property
@@ -95,16 +98,18 @@ class _Item:
 
     @property
     def old(self) -> str | None:
-        """What the switch had; None when nothing, and when that is not known: a worker died in between."""
+        """What the switch had; "" when nothing, None when that is not known: a worker died in between."""
+        if self.before is None and self.known is None:
+            return ""
         is_sure = self.before is not None and self.known in (None, digest(self.before))
         return self.before if is_sure else None
 
-    def commands(self, target: Target) -> list[str]:
-        """What to tell the switch after the reload, because it had something else here before."""
-        found = publication(self.kind)
-        if found is None or (self.before is None and self.known is None):
-            return []
-        return list(found.after_reload(self.path, self.old, self.content, target))
+    def tell(self, target: Target) -> None:
+        """Find out what to tell the switch after the reload; what it was told before is not said again."""
+        if found := publication(self.kind):
+            steps = list(found.after_reload(self.path, self.old, self.content, target))
+            self.awaited = next((step for step in steps if isinstance(step, Await)), None)
+            self.told = [] if self.change.told else [step for step in steps if isinstance(step, str)]
 
     def fails(self, reason: str, *, refused: bool = True) -> None:
         """Keep why; the first reason is the one to tell."""
@@ -128,6 +133,7 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     reloads: int = 0
     milliseconds: int = 0
+    waiting: int = 0  # files that the switch was told of and must let go of something for
 
 
 class Publisher:
@@ -165,10 +171,14 @@ class Publisher:
         self._render(items)
         self._ask_the_owners(items)
         moved = [item for item in items if item.must_move]
-        self._write(moved)
-        written = [item for item in moved if not item.failure]
+        resumed = [item for item in moved if item.change.told and item.before == item.content]
+        fresh = [item for item in moved if item not in resumed]
+        self._write(fresh)
+        written = [item for item in fresh if not item.failure]
         if written:
             self._reload(written, outcome)
+        if arrived := [item for item in written if not item.failure] + resumed:
+            self._tell_and_ask(arrived)
         self._settle(items, moved, outcome)
 
     def reload(self, files: int = 0) -> Reload:
@@ -201,7 +211,7 @@ class Publisher:
         """Once a process: what one that was killed left. Here, because only who publishes writes."""
         if self.disk.root not in _swept:
             with suppress(OSError):
-                self.disk.sweep({found.directory for found in publications()})
+                self.disk.sweep({place for found in publications() for place in found.directories})
             _swept.add(self.disk.root)
 
     def _read(self, items: list[_Item]) -> None:
@@ -240,8 +250,8 @@ class Publisher:
                     self._render_one(found, instance, item)
 
     def _render_one(self, found: Publication, instance: object, item: _Item) -> None:
-        if item.path.rpartition("/")[0] != found.directory:
-            item.fails(f"{item.path} is not directly in {found.directory}.")
+        if item.path.rpartition("/")[0] not in found.directories:
+            item.fails(f"{item.path} is not directly in {' or '.join(found.directories)}.")
             return
         try:
             item.wanted = found.render(instance, self.target)
@@ -304,8 +314,6 @@ class Publisher:
         done.save()
         outcome.reloads += 1
         outcome.milliseconds += done.milliseconds
-        if done.succeeded:
-            self._tell_and_ask(items)
 
     def _take_back(self, items: list[_Item], reply: str, *, refused: bool) -> None:
         """The switch kept its old configuration: a restart must not come up with worse than before."""
@@ -317,16 +325,44 @@ class Publisher:
             item.failure = Failure(says + stays, refused)
 
     def _tell_and_ask(self, items: list[_Item]) -> None:
-        told = {item.path: item.commands(self.target) for item in items}
-        asked = {item.path: [check.command for check in item.checks] for item in items}
-        commands = [command for some in (told, asked) for each in some.values() for command in each]
-        answers, lost = self._answers(list(dict.fromkeys(commands)))
+        """Tell the switch what the reload did not do, then ask it whether it has what was published.
+
+        What it must let go of first is not waited for here: such a change comes back in a moment.
+        """
         for item in items:
-            if answers.keys() >= {*told[item.path], *asked[item.path]}:
+            item.tell(self.target)
+        slow = [item for item in items if item.awaited]
+        told = [command for item in items for command in item.told]
+        answers = self._hear(
+            [*told, *(item.awaited.command for item in slow)], [item for item in items if not item.awaited]
+        )
+        free = [item for item in slow if self._is_free(item, answers)]
+        if free:
+            self._hear([command for item in free for command in item.awaited.then], free)
+
+    def _hear(self, commands: list[str], judged: list[_Item]) -> dict[str, Answer]:
+        """Say these commands and judge these items; an item that was not answered fails."""
+        asked = {item.path: [check.command for check in item.checks] for item in judged}
+        questions = [command for each in asked.values() for command in each]
+        answers, lost = self._answers(list(dict.fromkeys([*commands, *questions])))
+        for item in judged:
+            if answers.keys() >= {*item.told, *asked[item.path]}:
                 self._judge(item, answers)
             else:
-                item.fails(f"Written and reloaded, but the switch could not be asked: {lost}", refused=False)
-                item.is_unsure = item.known == item.hash
+                self._was_lost(item, lost)
+        return answers | {"": Answer(lost)}
+
+    def _is_free(self, item: _Item, answers: dict[str, Answer]) -> bool:
+        """Whether the switch has let go of what this item waits for."""
+        if item.awaited.command not in answers:
+            self._was_lost(item, answers[""].text)
+        elif item.awaited.until not in answers[item.awaited.command].text:
+            item.failure = Failure(item.awaited.words, refused=False, waits=True)
+        return item.failure is None
+
+    def _was_lost(self, item: _Item, lost: str) -> None:
+        item.fails(f"Written and reloaded, but the switch could not be asked: {lost}", refused=False)
+        item.is_unsure = item.known == item.hash
 
     def _judge(self, item: _Item, answers: dict[str, Answer]) -> None:
         for check in item.checks:
@@ -352,6 +388,7 @@ class Publisher:
     @transaction.atomic
     def _settle(self, items: list[_Item], moved: list[_Item], outcome: Outcome) -> None:
         failures = {item.path: item.failure for item in items if item.failure}
+        outcome.waiting = sum(failure.waits for failure in failures.values())
         arrived = [item for item in items if not item.failure]
         outcome.failed = {path: failure.reason for path, failure in failures.items()}
         outbox.failed([item.change for item in items if item.failure], failures)

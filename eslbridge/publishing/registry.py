@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 from django.db import models
 from django.db.models.signals import post_delete, post_save
 
+# Objects that are held in memory at a time when all are rendered.
+CHUNK = 2000
 _BETWEEN_WORDS = re.compile(r'[\s"<>]+')
 
 
@@ -74,9 +77,23 @@ def digest(content: str) -> str:
     return sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-# What to tell the switch after its file changed: (path, old content, new content, target) -> api commands.
-# Old content is None when there was no file, or when nobody can say what the switch had.
-AfterReload = Callable[[str, str | None, str | None, Target], Iterable[str]]
+@dataclass(frozen=True)
+class Await:
+    """Commands that must wait for the switch: `then` is sent once `command` answers with `until` in it.
+
+    `words` tells the operator meanwhile what is waited for. Other changes do not wait with it.
+    """
+
+    command: str
+    until: str
+    then: tuple[str, ...]
+    words: str
+
+
+# What to tell the switch after its file changed: (path, old content, new content, target) -> api commands,
+# and at the end perhaps one that has to wait.
+# Old content is "" when there was no file, and None when nobody can say what the switch had.
+AfterReload = Callable[[str, str | None, str | None, Target], Iterable[str | Await]]
 
 
 # From some changed objects of one model to those whose files they change.
@@ -95,17 +112,22 @@ def _nothing(*_: object) -> Iterable[str]:
     return ()
 
 
+def _is_ready(instances: list[Any]) -> None:
+    """Nothing has to be fetched before these are rendered."""
+
+
 @dataclass(frozen=True)
 class Publication:
     """One registered kind of object."""
 
     kind: str
-    directory: str
+    directories: tuple[str, ...]
     render: Callable[[Any, Target], Rendered | None]
     path: Callable[[Any], str]
     after_reload: AfterReload = _nothing
     model: type[models.Model] | None = None
     related: tuple[str, ...] = ()
+    prepare: Callable[[list[Any]], None] = _is_ready
     constants: tuple[Any, ...] = field(default=())
 
     def count(self) -> int:
@@ -120,12 +142,15 @@ class Publication:
         query = self.model._default_manager.select_related(*self.related)
         if ids is not None:
             query = query.filter(pk__in=list(ids))
-        for instance in query.iterator(chunk_size=2000):
-            yield instance.pk, str(instance), instance
+        streamed = query.iterator(chunk_size=CHUNK)
+        while chunk := list(islice(streamed, CHUNK)):
+            self.prepare(chunk)
+            yield from ((instance.pk, str(instance), instance) for instance in chunk)
 
 
 _publications: dict[str, Publication] = {}
 _affected: dict[type[models.Model], dict[str, Affected]] = {}  # changed model -> why -> which
+_always_affected: dict[type[models.Model], set[str]] = {}  # changed model -> kinds without objects
 
 
 def publications() -> list[Publication]:
@@ -145,17 +170,24 @@ def affected_by(model: type[models.Model]) -> list[Affected]:
     return list(_affected.get(model, {}).values())
 
 
+def always_affected_by(model: type[models.Model]) -> list[Publication]:
+    """The files that every switch needs and that are made again when an object of this model changes."""
+    return [_publications[kind] for kind in sorted(_always_affected.get(model, ()))]
+
+
 def publishes(
     model: type[models.Model],
     *,
-    directory: str,
+    directory: str | Iterable[str],
     path: Callable[[Any], str],
     related: Iterable[str] = (),
+    prepare: Callable[[list[Any]], None] = _is_ready,
     after_reload: AfterReload = _nothing,
     depends_on: Mapping[type[models.Model], str | Affected] | None = None,
 ) -> Callable[[Callable[[Any, Target], Rendered | None]], Callable[[Any, Target], Rendered | None]]:
-    """Register how one object of `model` becomes one file below `directory` of the switch's configuration.
+    """Register how one object of `model` becomes one file in `directory` of the switch's configuration.
 
+    `prepare` gets some objects before they are rendered: what they need is fetched once, not for each.
     The decorated function returns the file, or None when the object has none (an inactive one).
     `depends_on` names other models, and for some instances of one the objects whose files must be made
     again when those are saved or deleted: by the field that leads to it (`{Agent: "agent"}`), or a function.
@@ -165,12 +197,15 @@ def publishes(
         render: Callable[[Any, Target], Rendered | None],
     ) -> Callable[[Any, Target], Rendered | None]:
         kind = model._meta.label_lower
-        own = Publication(kind, directory, render, path, after_reload, model=model, related=tuple(related))
+        places = (directory,) if isinstance(directory, str) else tuple(directory)
+        own = Publication(kind, places, render, path, after_reload, model, tuple(related), prepare)
         _publications[kind] = own
-        _queue_when_changed(model, kind, lambda instances: instances)
+        _affected.setdefault(model, {})[kind] = lambda instances: instances
+        _queue_when_changed(model)
         for source, how in (depends_on or {}).items():
             find = _through(own, how) if isinstance(how, str) else how
-            _queue_when_changed(source, f"{kind} by {source._meta.label_lower}", find)
+            _affected.setdefault(source, {})[f"{kind} by {source._meta.label_lower}"] = find
+            _queue_when_changed(source)
         return render
 
     return register
@@ -184,25 +219,30 @@ def _through(own: Publication, lookup: str) -> Affected:
     return find
 
 
-def _queue_when_changed(source: type[models.Model], why: str, find: Affected) -> None:
+def _queue_when_changed(source: type[models.Model]) -> None:
     from . import outbox
 
     def queue(sender: type[models.Model], instance: models.Model, **kwargs: object) -> None:
         outbox.queue_saved([instance])
 
-    _affected.setdefault(source, {})[why] = find
     for signal, what in ((post_save, "saved"), (post_delete, "deleted")):
         uid = f"publish what depends on {source._meta.label_lower} when {what}"
         signal.connect(queue, sender=source, weak=False, dispatch_uid=uid)
 
 
 def publishes_always(
-    kind: str, *, directory: str, paths: Iterable[str]
+    kind: str, *, directory: str, paths: Iterable[str], depends_on: Iterable[type[models.Model]] = ()
 ) -> Callable[[Callable[[str, Target], Rendered]], Callable[[str, Target], Rendered]]:
-    """Register files that every switch needs, whatever the database holds: `render(path, target)`."""
+    """Register files that every switch needs, whatever the database holds: `render(path, target)`.
+
+    They are made again when an object of a model in `depends_on` is saved or deleted.
+    """
 
     def register(render: Callable[[str, Target], Rendered]) -> Callable[[str, Target], Rendered]:
-        _publications[kind] = Publication(kind, directory, render, str, constants=tuple(paths))
+        _publications[kind] = Publication(kind, (directory,), render, str, constants=tuple(paths))
+        for source in depends_on:
+            _always_affected.setdefault(source, set()).add(kind)
+            _queue_when_changed(source)
         return render
 
     return register

@@ -47,6 +47,8 @@ def sync_states(instances: Iterable[models.Model]) -> dict[int, SyncState]:
         "object_id", "switch_id", "path"
     ):
         published[pk].add((switch, path))
+    if publication := publication_of(type(instances[0])):
+        publication.prepare(instances)
     return {each.pk: _state(each, switches, waiting[each.pk], published[each.pk]) for each in instances}
 
 

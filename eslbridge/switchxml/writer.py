@@ -26,6 +26,7 @@ _EXPANDED = re.compile(r"\$[\\$]*\{")
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _PRE_PROCESS = re.compile("x-pre-process", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
+_PATTERN = re.compile(r"[a-z0-9_]+/\*\.xml", re.ASCII)
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}
 _ESCAPED = re.compile("[&<>\"']")
 
@@ -82,7 +83,7 @@ class Element:
 
     tag: str
     attributes: Mapping[str, str] = field(default_factory=dict)
-    children: tuple["Element", ...] = ()
+    children: tuple["Element | Include", ...] = ()
     field_name: str = ""
 
     def __post_init__(self) -> None:
@@ -102,6 +103,24 @@ class Element:
         for child in self.children:
             lines += child.lines(indent + 1)
         return [*lines, f"{pad}</{self.tag}>"]
+
+
+@dataclass(frozen=True)
+class Include:
+    """A line that the switch replaces by the files that match `pattern`, sorted by name.
+
+    The pattern is one of the program's own, relative to the folder of the file that holds it; where nothing
+    matches, the line is left out (preprocess_glob in switch_xml.c).
+    """
+
+    pattern: str
+
+    def __post_init__(self) -> None:
+        if not _PATTERN.fullmatch(self.pattern):
+            raise UnsafeValue("pattern", f"{self.pattern!r} is not a pattern of files that may be included.")
+
+    def lines(self, indent: int = 1) -> list[str]:
+        return [f'{"  " * indent}<X-PRE-PROCESS cmd="include" data="{self.pattern}"/>']
 
 
 def document(owner: str, elements: Iterable[Element]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eslbridge.switchxml import Element, Expression, UnsafeValue, check_value, document, managed_by
+from eslbridge.switchxml import Element, Expression, Include, UnsafeValue, check_value, document, managed_by
 
 
 def written(value: str) -> str:
@@ -152,3 +152,16 @@ def test_children_are_indented_and_closed():
 def test_an_owner_that_could_end_the_comment_is_refused(owner):
     with pytest.raises(UnsafeValue):
         document(owner, [])
+
+
+def test_an_include_is_a_line_of_its_own_that_the_switch_replaces_by_files() -> None:
+    text = document("x:0", [Element("context", {"name": "c"}, (Include("patchbay/*.xml"),))])
+    assert '    <X-PRE-PROCESS cmd="include" data="patchbay/*.xml"/>' in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["/etc/*.xml", "../*.xml", "a/b/*.xml", 'x"/*.xml', "x/*", "*.xml", "x/*.xml\n"]
+)
+def test_an_include_reaches_only_one_folder_below_its_own(pattern: str) -> None:
+    with pytest.raises(UnsafeValue):
+        Include(pattern)
