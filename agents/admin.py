@@ -1,6 +1,6 @@
 """The agents' pages."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,13 +35,14 @@ class Phone:
     devices: list[Device] = field(default_factory=list)
 
 
-def phones_of(agents: Iterable[Agent]) -> dict[int, Phone]:
-    """The phones of these agents by primary key. Not known is said, never shown as off."""
+def phones_of(agents: Iterable[Agent], users: Collection[str] | None = None) -> dict[int, Phone]:
+    """The phones of these agents by primary key. Not known is said, never shown as off. With their extensions
+    as `users` only those users' devices are read."""
     agents = list(agents)
     if not any(switch.is_connected for switch in Switch.objects.all()):
         return {agent.pk: Phone("unknown", "Unknown: the switch is not connected") for agent in agents}
     try:
-        devices = presence.registered()
+        devices = presence.registered(users)
     except StoreError:
         return {agent.pk: Phone("unknown", "Unknown: Redis does not answer") for agent in agents}
     return {agent.pk: _phone(agent, devices.get(agent.extension, [])) for agent in agents}

@@ -7,7 +7,7 @@ A device is one contact address of one user. Events move it; the profile's own l
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -253,13 +253,23 @@ def users(switch_name: str) -> dict[str, list[Device]]:
     return found
 
 
-def registered() -> dict[str, list[Device]]:
-    """The devices of every switch by user; raises StoreError."""
+def registered(of: Collection[str] | None = None) -> dict[str, list[Device]]:
+    """The devices of every switch by user, of all users or of these; raises StoreError."""
     found: dict[str, list[Device]] = defaultdict(list)
     for name in Switch.objects.values_list("name", flat=True):
-        for user, devices in users(name).items():
+        for user, devices in users(name).items() if of is None else _of(name, of):
             found[user] += devices
     return found
+
+
+def news_of(events: Iterable[Event]) -> str:
+    """The detail of the news that these events' users have other devices, or were refused."""
+    return orjson.dumps(list({_user(event) for event in events})).decode()
+
+
+def users_in(details: Iterable[str]) -> set[str]:
+    """The users that these details of news name."""
+    return {user for detail in details for user in orjson.loads(detail)}
 
 
 def listing_command() -> str:

@@ -34,4 +34,7 @@ def _take_stock(sender: object, switch: Switch, client: Client, **_: object) -> 
 def _follow(sender: object, switch: Switch, client: Client, events: list[Event], **_: object) -> None:
     if presence.follow(switch, events):
         _take_stock(sender, switch, client)
-    announce("agents")
+    else:
+        announce("agents", detail=presence.news_of(events))
+    if any(event.subclass == "sofia::register_failure" for event in events):
+        announce("refusals")

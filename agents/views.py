@@ -104,11 +104,14 @@ def ask_phone(request: HttpRequest, switch: str) -> HttpResponse:
     return said(request, SAID[what])
 
 
-def phone_cells() -> dict[str, tuple[object, Callable[[], str]]]:
-    """Every agent's phone cell by its id, for the stream; raises StoreError."""
-    agents = list(Agent.objects.only("extension", "is_active"))
-    phones = phones_of(agents)
-    return {f"phone-{agent.pk}": (phones[agent.pk], _cell(agent, phones[agent.pk])) for agent in agents}
+def phone_cells(told: list[str] | None) -> dict[str, tuple[object, Callable[[], str]]]:
+    """The agents' phone cells by their ids, for the stream: of the users that news name (`presence.news_of`),
+    or of all. Raises StoreError."""
+    agents = Agent.objects.only("extension", "is_active")
+    users = None if told is None else presence.users_in(told)
+    found = list(agents if users is None else agents.filter(extension__in=users))
+    phones = phones_of(found, users)
+    return {f"phone-{agent.pk}": (phones[agent.pk], _cell(agent, phones[agent.pk])) for agent in found}
 
 
 def _cell(agent: Agent, phone: Phone) -> Callable[[], str]:

@@ -9,10 +9,12 @@ older one only fills in what a newer one does not tell, and a leg that has ended
 
 import json
 import logging
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RINGING, EARLY, ANSWERED, HELD = "ringing", "early media", "answered", "held"
+# A call's only, not a leg's: a machine answered it. Also the name of the switch's application.
+VOICEMAIL = "voicemail"
 
 # What the switch calls a channel's call state, and what a leg is then.
 STATES = {
@@ -70,6 +74,10 @@ class Leg:
     did: str = ""
     dialled: str = ""  # what a click-to-dial is to reach once the agent's phone has answered
     channel: str = ""  # the switch's name for it, “sofia/internal/1000@…”
+    gateway: str = ""  # the trunk to or from which it goes, where the switch names one
+    application: str = ""  # what the switch did with it when it last told all about it
+    # File -> the event that told last of it; negative when that was the recording's end.
+    recordings: Mapping[str, int] = field(default_factory=dict)
     created: float = 0
     answered: float = 0
     sequence: int = 0  # the switch's number of the event that told this
@@ -93,6 +101,21 @@ class Leg:
         """Half of a pair that the switch connects with itself (vanilla reaches voicemail so): no phone."""
         return self.channel.startswith("loopback/")
 
+    @property
+    def is_in_voicemail(self) -> bool:
+        return VOICEMAIL in {self.application, self.destination if self.is_loopback else ""}
+
+    @property
+    def is_recorded(self) -> bool:
+        """Not while it leaves a message: that is what the caller wants recorded."""
+        return not self.is_in_voicemail and any(told > 0 for told in self.recordings.values())
+
+    @property
+    def profile(self) -> str:
+        """The switch's SIP profile through which it goes."""
+        kind, _, rest = self.channel.partition("/")
+        return rest.partition("/")[0] if kind == "sofia" else ""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -108,12 +131,16 @@ class Call:
     def uuid(self) -> str:
         return self.a_leg.uuid
 
-    @property
+    @cached_property
+    def others(self) -> list[Leg]:
+        """The phones that were called, oldest first."""
+        return [leg for leg in self.legs[1:] if not leg.is_loopback]
+
+    @cached_property
     def b_leg(self) -> Leg | None:
         """The leg that the first one is connected with, or else the oldest one."""
-        others = [leg for leg in self.legs[1:] if not leg.is_loopback]
-        connected = [leg for leg in others if leg.uuid == self.a_leg.other]
-        return next(iter(connected + others), None)
+        connected = [leg for leg in self.others if leg.uuid == self.a_leg.other]
+        return next(iter(connected + self.others), None)
 
     @property
     def users(self) -> list[str]:
@@ -157,10 +184,12 @@ class Call:
         """The first leg's, but a call rings for as long as it is answered on that side only."""
         if any(leg.state == HELD for leg in self.legs):
             return HELD
-        others = [leg for leg in self.legs[1:] if not leg.is_loopback]
-        if self.a_leg.state == ANSWERED and others and all(leg.rings for leg in others):
+        if self.a_leg.state != ANSWERED:
+            return self.a_leg.state
+        if self.b_leg and all(leg.rings for leg in self.others):
             return self.b_leg.state
-        return self.a_leg.state
+        is_machine = not self.others and any(leg.is_in_voicemail for leg in self.legs)
+        return VOICEMAIL if is_machine else ANSWERED
 
     @property
     def direction(self) -> str:
@@ -169,6 +198,17 @@ class Call:
         if self.b_leg and not self.b_leg.user:
             return "out"
         return "internal" if self.a_leg.user or self.a_leg.direction == "outbound" else "in"
+
+    @property
+    def gateway(self) -> str:
+        """The trunk, or the SIP profile of a leg that is no phone of ours and names none."""
+        outside = [leg for leg in self.legs if not leg.user and not leg.is_loopback]
+        named = [leg.gateway for leg in self.legs if leg.gateway]
+        return next(iter(named + [leg.profile for leg in outside if leg.profile]), "")
+
+    @property
+    def is_recorded(self) -> bool:
+        return any(leg.is_recorded for leg in self.legs)
 
     @property
     def since(self) -> float:
@@ -183,6 +223,10 @@ def _stock_key(switch_name: str) -> str:
     return f"patchbay:legs:{switch_name}:at"
 
 
+def _corrected_key(switch_name: str) -> str:
+    return f"patchbay:legs:{switch_name}:corrected"
+
+
 @dataclass
 class Projection:
     """The legs of one switch, in the process that follows it."""
@@ -191,9 +235,10 @@ class Projection:
     legs: dict[str, Leg] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)  # UUID -> sequence number of its end, oldest first
     is_written: bool = True  # Redis has what is here
+    corrected: int = 0  # legs that comparisons found to be otherwise than events had told
 
-    def follow(self, events: Iterable[Event]) -> bool:
-        """Move the legs as these events say, and write what changed to Redis. True when anything did."""
+    def follow(self, events: Iterable[Event]) -> list[str]:
+        """Move the legs as these events say, and write what changed to Redis. Returns the UUIDs of those."""
         changed: dict[str, Leg | None] = {}
         for event in events:
             try:
@@ -202,7 +247,7 @@ class Projection:
                 log.warning("An event of %s cannot be read and is left out: %s", self.switch, problem)
         if changed or not self.is_written:
             self._write(changed)
-        return bool(changed)
+        return list(changed)
 
     def _move(self, event: Event, changed: dict[str, Leg | None]) -> None:
         uuid = printable(event.get("Unique-ID", ""))
@@ -264,8 +309,11 @@ class Projection:
         alive = _existing(list(believed), ask)
         legs = {uuid: leg for uuid, leg in believed.items() if uuid in alive}
         doubtful = [uuid for uuid in {**self.legs, **listed} if uuid not in believed and _is_one_word(uuid)]
-        for leg in self._dumped(doubtful, ask):
+        for leg in _with_recordings(list(self._dumped(doubtful, ask)), ask):
             legs[leg.uuid] = leg
+        if not events_were_missed and (found := _differences(self.legs, legs)):
+            log.info("%s legs of %s were not as their events had told", found, self.switch)
+            self.corrected += found
         for uuid in self.legs.keys() - legs.keys():
             self._end(uuid, self.legs[uuid].sequence, {})
         self.legs = legs
@@ -287,7 +335,7 @@ class Projection:
             if leg is None:
                 pipeline.hdel(_key(self.switch), uuid)
             else:
-                pipeline.hset(_key(self.switch), uuid, orjson.dumps(asdict(leg)))
+                pipeline.hset(_key(self.switch), uuid, orjson.dumps(leg))
         pipeline.set(_stock_key(self.switch), time.time())
         pipeline.hlen(_key(self.switch))
         answers = self._execute(pipeline)
@@ -296,9 +344,10 @@ class Projection:
 
     def _write_all(self) -> None:
         pipeline = store().pipeline(transaction=True)
+        pipeline.set(_corrected_key(self.switch), self.corrected)
         pipeline.delete(_key(self.switch))
         for leg in self.legs.values():
-            pipeline.hset(_key(self.switch), leg.uuid, orjson.dumps(asdict(leg)))
+            pipeline.hset(_key(self.switch), leg.uuid, orjson.dumps(leg))
         pipeline.set(_stock_key(self.switch), time.time())
         self._execute(pipeline)
 
@@ -338,6 +387,28 @@ def _dumps(uuids: list[str], ask: Callable[[list[str]], list[str]]) -> Iterator[
             yield event
 
 
+# What the switch calls a recording among those who listen to a channel, and its file.
+_RECORDING = re.compile(r"<function>session_record</function>\s*<target>(.*?)</target>", re.DOTALL)
+
+
+def _with_recordings(legs: list[Leg], ask: Callable[[list[str]], list[str]]) -> Iterator[Leg]:
+    """The legs with the recordings that run now: no dump tells them."""
+    answers = _in_portions([f"uuid_buglist {leg.uuid}" for leg in legs], ask)
+    for leg, answer in zip(legs, answers, strict=True):
+        running = {printable(file, LONGEST) for file in _RECORDING.findall(answer)}
+        now = leg.sequence or 1
+        ended = {file: -now for file in leg.recordings if file not in running}
+        yield replace(leg, recordings=ended | dict.fromkeys(running, now))
+
+
+def _differences(believed: Mapping[str, Leg], found: Mapping[str, Leg]) -> int:
+    """How many legs are there or not, or in another state, than was believed."""
+    both = believed.keys() | found.keys()
+    return sum(
+        getattr(believed.get(uuid), "state", None) != getattr(found.get(uuid), "state", None) for uuid in both
+    )
+
+
 def _in_portions(commands: list[str], ask: Callable[[list[str]], list[str]]) -> Iterator[str]:
     for start in range(0, len(commands), ASKED_AT_ONCE):
         yield from ask(commands[start : start + ASKED_AT_ONCE])
@@ -364,6 +435,9 @@ def moved(leg: Leg | None, event: Event, switch: str) -> Leg:
         did=_text(event, "variable_patchbay_did") or leg.did or told.did,
         dialled=newer.dialled or older.dialled,
         channel=newer.channel or older.channel,
+        gateway=newer.gateway or older.gateway,
+        application=newer.application or older.application,
+        recordings=_latest(leg.recordings, told.recordings),
         created=min(filter(None, (newer.created, older.created)), default=0),
         answered=newer.answered or older.answered,
     )
@@ -389,10 +463,28 @@ def _told(event: Event, switch: str) -> Leg:
         did=_did(event),
         dialled="" if event.get("variable_originator") else _text(event, "variable_patchbay_dial"),
         channel=_text(event, "Channel-Name"),
+        gateway=_text(event, "variable_sip_gateway_name") or _text(event, "variable_sip_gateway"),
+        application=_text(event, "variable_current_application"),
+        recordings=_recordings(event),
         created=_seconds(event, "Caller-Channel-Created-Time") or time.time(),
         answered=_seconds(event, "Caller-Channel-Answered-Time"),
         sequence=_sequence(event),
     )
+
+
+def _recordings(event: Event) -> dict[str, int]:
+    """The file that this event says is being written from now on, or not any more."""
+    if not event.name.startswith("RECORD_"):
+        return {}
+    at = _sequence(event) or 1
+    return {_text(event, "Record-File-Path"): at if event.name == "RECORD_START" else -at}
+
+
+def _latest(known: Mapping[str, int], told: Mapping[str, int]) -> Mapping[str, int]:
+    """Both, and of a file of which both tell what was told last."""
+    if not told:
+        return known
+    return {file: max(known.get(file, 0), told.get(file, 0), key=abs) for file in {**known, **told}}
 
 
 def _text(event: Event, name: str) -> str:
@@ -437,6 +529,20 @@ def legs_of(switch_name: str) -> list[Leg]:
     """The live legs of one switch, oldest first; raises StoreError."""
     legs = [Leg(**orjson.loads(text)) for text in store().hvals(_key(switch_name))]
     return sorted(legs, key=lambda leg: (leg.created, leg.uuid))
+
+
+def legs_by_uuid(switch_name: str, uuids: list[str]) -> dict[str, Leg | None]:
+    """These legs as they are now, None for those that have ended; raises StoreError."""
+    texts = store().hmget(_key(switch_name), uuids) if uuids else []
+    return {
+        uuid: Leg(**orjson.loads(text)) if text else None for uuid, text in zip(uuids, texts, strict=True)
+    }
+
+
+def corrections(switch_name: str) -> int:
+    """How many legs comparisons found to be otherwise than events had told since the worker started;
+    raises StoreError."""
+    return int(store().get(_corrected_key(switch_name)) or 0)
 
 
 def last_update(switch_name: str) -> float:

@@ -8,6 +8,7 @@ from eslbridge.store import announce
 
 from .dialling import Follower
 from .live import Projection, listed_channels
+from .rendering import news_of
 
 _projections: dict[str, Projection] = {}
 _followers: dict[str, Follower] = {}
@@ -45,8 +46,8 @@ def _take_stock(switch: Switch, client: Client, *, events_were_missed: bool) -> 
 
 
 def _follow_calls(sender: object, switch: Switch, events: list[Event], **_: object) -> None:
-    if projection(switch.name).follow(events):
-        announce("calls")
+    if changed := projection(switch.name).follow(events):
+        announce("calls", detail=news_of(switch.name, changed))
 
 
 def _follow_dials(sender: object, switch: Switch, events: list[Event], **_: object) -> None:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from agents.models import Agent
 from eslbridge.models import Switch
 from eslbridge.store import StoreError
+from routes.gateways import all_gateways
 
 from . import dialling, live, rendering, tasks
 from .models import Dial
@@ -66,7 +67,18 @@ def _context(request: HttpRequest) -> dict[str, object]:
 def active(request: HttpRequest) -> HttpResponse:
     """The page that people leave open."""
     context = {**admin.site.each_context(request), **_context(request), "title": "Active calls"}
-    return render(request, "calls/active.html", context)
+    return render(
+        request, "calls/active.html", {**context, "gateways": _gateways(context["live"].calls or [])}
+    )
+
+
+def _gateways(calls: list[live.Call]) -> list[str]:
+    """What can be chosen in the filter."""
+    try:
+        known = {gateway.name for gateway in all_gateways()}
+    except StoreError:
+        known = set()
+    return sorted(known | {call.gateway for call in calls if call.gateway})
 
 
 @staff_member_required

@@ -74,9 +74,9 @@ class CallAdmin(ReadOnlyAdmin):
     def cause(self, call: Call) -> str:
         return call.hangup_cause
 
-    @display(description="Outcome", label={"answered": "success", "missed": "danger"})
+    @display(description="Outcome", label={"answered": "success", "voicemail": "warning", "missed": "danger"})
     def outcome(self, call: Call) -> str:
-        return "answered" if call.was_answered else "missed"
+        return call.outcome
 
     @display(description="Legs")
     def legs(self, call: Call) -> SafeString:

@@ -14,6 +14,16 @@ from django.db import connection, models, transaction
 # PostgreSQL's number of the lock under which legs are put together to calls.
 _LOCK = 0x50425F434452
 VOICEMAIL = "voicemail"
+ANSWERED = models.Q(answer__isnull=False) & ~models.Q(reached=VOICEMAIL)
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def answered(self) -> "CallQuerySet":
+        """By a person: voicemail is what a call reaches that nobody answers."""
+        return self.filter(ANSWERED)
+
+    def missed(self) -> "CallQuerySet":
+        return self.exclude(ANSWERED)
 
 
 class Call(models.Model):
@@ -41,6 +51,8 @@ class Call(models.Model):
     billsec = models.PositiveIntegerField("billable seconds", help_text="Seconds from answer to end.")
     hangup_cause = models.CharField(max_length=60)
 
+    objects = CallQuerySet.as_manager()
+
     class Meta:
         ordering = ["-start"]
 
@@ -49,7 +61,14 @@ class Call(models.Model):
 
     @property
     def was_answered(self) -> bool:
-        return self.answer is not None
+        """By a person. When voicemail answered, `answer` and `billsec` tell of that."""
+        return self.answer is not None and self.reached != VOICEMAIL
+
+    @property
+    def outcome(self) -> str:
+        if self.was_answered:
+            return "answered"
+        return VOICEMAIL if self.answer else "missed"
 
 
 class Leg(models.Model):

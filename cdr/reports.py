@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eslbridge.text import printable
 
-from .models import seconds
+from .models import VOICEMAIL, seconds
 
 # The fields of a caller profile in a file, and the headers of an event that tell the same.
 _PROFILE = {
@@ -77,7 +77,7 @@ def leg_of(report: Report, switch_name: str) -> dict[str, Any]:
         "dialled": "" if report.get("variable_originator") else _text(report, "variable_patchbay_dial", 33),
         "user": _text(report, "variable_presence_id", 130).partition("@")[0][:64],
         "channel": _text(report, "variable_channel_name", 120),
-        "application": _text(report, "variable_last_app", 40),
+        "application": _application(report),
         "start": start,
         "answer": answer,
         "end": end,
@@ -104,6 +104,13 @@ def _destination(report: Report) -> str:
     asked = _text(report, "variable_sip_req_user", 80) if _is_inbound(report) else ""
     text = asked or _text(report, "Caller-Destination-Number", 80)
     return unquote(text) if text.startswith("%2B") else text
+
+
+def _application(report: Report) -> str:
+    """Who listens to the own messages calls the machine: nobody was missed."""
+    name = _text(report, "variable_last_app", 40)
+    data = _text(report, "variable_current_application_data", 20)
+    return "voicemail check" if name == VOICEMAIL and data.startswith("check") else name
 
 
 def _is_inbound(report: Report) -> bool:

@@ -45,11 +45,14 @@ TAKE_STOCK = "patchbay::take_stock"
 SUBSCRIPTIONS = (
     *("CHANNEL_CREATE", "CHANNEL_CALLSTATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER"),
     *("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CHANNEL_UUID", "CALL_UPDATE"),
-    *("CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY", "HEARTBEAT", "SHUTDOWN", "BACKGROUND_JOB"),
+    *("CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY", "RECORD_START", "RECORD_STOP"),
+    *("HEARTBEAT", "SHUTDOWN", "BACKGROUND_JOB"),
     *REGISTRATIONS,
     *GATEWAYS,
     TAKE_STOCK,
 )
+# How the names of events begin that tell of calls.
+CALLS = ("CHANNEL_", "CALL_", "RECORD_", "BACKGROUND_")
 # The whole database against the directory, by hashes.
 COMPARE_SECONDS = 60
 # What is live against the switch's own lists; done with the next HEARTBEAT (every 20 s) after this.
@@ -325,7 +328,7 @@ class Link:
             self._heartbeat(switch, heartbeat)
         if any(event.subclass == TAKE_STOCK for event in events):
             self._take_stock(switch, at_once=True)
-        channels = [event for event in events if event.name.startswith(("CHANNEL_", "CALL_", "BACKGROUND_"))]
+        channels = [event for event in events if event.name.startswith(CALLS)]
         registrations = [event for event in events if event.subclass in REGISTRATIONS]
         gateways = [event for event in events if event.subclass in GATEWAYS]
         if registrations:

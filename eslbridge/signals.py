@@ -9,7 +9,7 @@ from django.dispatch import Signal
 link_up = Signal()
 # switch: Switch, reason: str. What is shown from now on is old.
 link_down = Signal()
-# switch: Switch, events: list[Event]. CHANNEL_*, CALL_UPDATE and BACKGROUND_JOB, in order.
+# switch: Switch, events: list[Event]. CHANNEL_*, CALL_UPDATE, RECORD_* and BACKGROUND_JOB, in order.
 channel_events = Signal()
 # switch: Switch, client: Client, events: list[Event]. CUSTOM sofia::register and its like.
 registration_events = Signal()

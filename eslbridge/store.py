@@ -10,7 +10,8 @@ from redis.retry import Retry
 
 log = logging.getLogger(__name__)
 
-# Every browser's stream hears this channel; a message is the name of what changed ("calls", "agents").
+# Every browser's stream hears this channel; a message is the name of what changed ("calls", "agents"), and
+# after a space perhaps which part of it.
 NEWS = "patchbay:news"
 # A page must not hang because Redis does: it says so instead.
 _TIMEOUT_SECONDS = 2.0
@@ -41,13 +42,14 @@ def store() -> redis.Redis:
 _is_deaf = False
 
 
-def announce(*topics: str) -> None:
-    """Tell the open pages what changed. Without Redis they find out by asking: nothing is lost."""
+def announce(*topics: str, detail: str = "") -> None:
+    """Tell the open pages what changed, and with `detail` which part of it, in the words of those who render
+    the topic; without it all of it may have. Without Redis they find out by asking: nothing is lost."""
     global _is_deaf  # noqa: PLW0603 - so that a day without Redis is one line in the log
     try:
         pipeline = _client(settings.REDIS_URL, _NEWS_TIMEOUT_SECONDS).pipeline(transaction=False)
         for topic in topics:
-            pipeline.publish(NEWS, topic)
+            pipeline.publish(NEWS, f"{topic} {detail}" if detail else topic)
         pipeline.execute()
     except StoreError as problem:
         log.log(logging.DEBUG if _is_deaf else logging.WARNING, "Redis does not take news: %s", problem)

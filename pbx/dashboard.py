@@ -4,13 +4,14 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
 
 from agents import presence
 from agents.models import Agent
 from calls.live import RINGING, Call, active_calls
+from cdr.models import ANSWERED
 from cdr.models import Call as Record
 from eslbridge.models import PendingChange, Switch
 from eslbridge.store import StoreError
@@ -93,7 +94,7 @@ def tiles() -> Tiles:
     except StoreError:
         active, store_is_down = set(Agent.objects.active().values_list("extension", flat=True)), True
     day = Record.objects.filter(start__gte=midnight()).aggregate(
-        today=Count("pk"), answered=Count("pk", filter=Q(answer__isnull=False))
+        today=Count("pk"), answered=Count("pk", filter=ANSWERED)
     )
     return Tiles(
         switches=switches,
@@ -121,10 +122,12 @@ def calls_by_hour() -> dict[str, list[object]]:
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=11)
     hours = [first + timedelta(hours=n) for n in range(12)]
     answered, missed = [0] * 12, [0] * 12
-    for start, answer in Record.objects.filter(start__gte=first).values_list("start", "answer"):
-        index = int((start - first).total_seconds() // 3600)
-        if 0 <= index < 12:
-            (answered if answer else missed)[index] += 1
+    records = Record.objects.filter(start__gte=first)
+    for which, counted in ((records.answered(), answered), (records.missed(), missed)):
+        for start in which.values_list("start", flat=True):
+            index = int((start - first).total_seconds() // 3600)
+            if 0 <= index < 12:
+                counted[index] += 1
     return {"labels": [f"{hour:%H}:00" for hour in hours], "answered": answered, "missed": missed}
 
 

@@ -8,7 +8,7 @@ its own ("dials", "changes", …) goes out as its name, and the page asks for it
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -24,16 +24,18 @@ log = logging.getLogger(__name__)
 
 # News that follow what was sent sooner than this are gathered: twenty changes a second are all an eye sees.
 GATHER_SECONDS = 0.05
-# A comment now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
+# A word now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
 KEEP_ALIVE_SECONDS = 15
 # Frames that wait for a browser that does not read; beyond that it is told to fetch the present instead.
 MOST_WAITING = 100
 RETRY_SECONDS = 1.0
 
-# Everything of one topic by the id of its element: what it is (to compare), and how to render it (only when
-# it differs). Called in a thread; may use the database and Redis.
-Present = dict[str, tuple[object, Callable[[], str]]]
-Renderer = Callable[[], Present]
+# What a topic consists of by the id of its element: what it is (to compare), and how to render it (only when
+# it differs); None for what is gone. Called in a thread, not twice at once; may use the database and Redis.
+# Its argument are the details of the news that came, and it may leave out what they do not touch; with None
+# all of the topic is asked for.
+Present = Mapping[str, tuple[object, Callable[[], str]] | None]
+Renderer = Callable[[list[str] | None], Present]
 
 
 def frame(event: str, data: bytes) -> bytes:
@@ -42,6 +44,8 @@ def frame(event: str, data: bytes) -> bytes:
 
 
 RESYNC = frame("news", b"resync")
+# A comment for the proxies, and what a page's script can hear.
+BEAT = b": still here\n" + frame("beat", b"1")
 
 
 @dataclass
@@ -50,13 +54,22 @@ class Rows:
 
     render: Renderer
     known: dict[str, object] = field(default_factory=dict)
+    is_whole: bool = False  # nothing was missed, so that a part is enough
 
-    def difference(self) -> bytes | None:
+    def difference(self, details: list[str] | None) -> bytes | None:
         """{"changed": {id: html}, "gone": [id]} as JSON, or None when nothing is different."""
-        now = self.render()
-        changed = {key: html() for key, (what, html) in now.items() if self.known.get(key) != what}
-        gone = [key for key in self.known if key not in now]
-        self.known = {key: what for key, (what, _) in now.items()}
+        details, self.is_whole = details if self.is_whole else None, False
+        now = self.render(details)
+        changed, gone = {}, [key for key, part in now.items() if part is None and key in self.known]
+        for key, (what, html) in ((key, part) for key, part in now.items() if part):
+            if self.known.get(key) != what:
+                changed[key] = html()
+                self.known[key] = what
+        if details is None:
+            gone += self.known.keys() - now.keys()
+        for key in gone:
+            del self.known[key]
+        self.is_whole = True
         return orjson.dumps({"changed": changed, "gone": gone}) if changed or gone else None
 
 
@@ -83,7 +96,7 @@ class Hub:
                 try:
                     yield await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    yield BEAT
         finally:
             self.browsers.discard(queue)
 
@@ -109,7 +122,7 @@ class Hub:
         try:
             async with client.pubsub(ignore_subscribe_messages=True) as subscription:
                 await subscription.subscribe(NEWS)
-                await self._tell(set(self.topics), first=True)
+                await self._tell(dict.fromkeys(self.topics), first=True)
                 self._send(RESYNC)  # whatever came before the subscription
                 while self.browsers:
                     if message := await subscription.get_message(timeout=KEEP_ALIVE_SECONDS):
@@ -118,18 +131,21 @@ class Hub:
         finally:
             await client.aclose()
 
-    async def _gather(self, subscription: PubSub, message: dict[str, bytes]) -> set[str]:
-        topics = {message["data"].decode()}
+    async def _gather(self, subscription: PubSub, message: dict[str, bytes]) -> dict[str, list[str] | None]:
+        """The details of the news by topic; None when one of them had none."""
+        topics: dict[str, list[str] | None] = {}
+        _add(topics, message)
         await asyncio.sleep(max(0.0, self._told_at + GATHER_SECONDS - time.monotonic()))
         while more := await subscription.get_message(timeout=0):
-            topics.add(more["data"].decode())
+            _add(topics, more)
         return topics
 
-    async def _tell(self, topics: set[str], *, first: bool = False) -> None:
-        for topic in sorted(topics):
+    async def _tell(self, topics: dict[str, list[str] | None], *, first: bool = False) -> None:
+        for topic, details in sorted(topics.items()):
             rows = self.topics.get(topic)
             try:
-                data = await sync_to_async(_render, thread_sensitive=False)(rows) if rows else None
+                render = sync_to_async(_render, thread_sensitive=False)
+                data = await render(rows, details) if rows else None
             except (DatabaseError, StoreError) as problem:
                 log.info("%s could not be rendered: %s", topic, problem)
                 self._send(RESYNC)
@@ -142,9 +158,15 @@ class Hub:
                 self._send(frame("news", topic.encode()))
 
 
-def _render(rows: Rows) -> bytes | None:
+def _add(topics: dict[str, list[str] | None], message: dict[str, bytes]) -> None:
+    topic, _, detail = message["data"].decode().partition(" ")
+    known = topics.setdefault(topic, [])
+    topics[topic] = [*known, detail] if detail and known is not None else None
+
+
+def _render(rows: Rows, details: list[str] | None) -> bytes | None:
     close_old_connections()
     try:
-        return rows.difference()
+        return rows.difference(details)
     finally:
         close_old_connections()  # this thread must not keep a connection of the pool

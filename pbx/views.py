@@ -41,7 +41,7 @@ def hub() -> Hub:
     """The hub of the running event loop (a test may have several)."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
-        _hubs[loop] = Hub({"calls": rendering.present, "agents": phone_cells})
+        _hubs[loop] = Hub({"calls": rendering.Watched(), "agents": phone_cells})
     return _hubs[loop]
 
 

@@ -198,6 +198,22 @@ def _uuid_record(switch: Switch, arguments: str) -> str:
     return "+OK Success\n"
 
 
+def _uuid_buglist(switch: Switch, arguments: str) -> str:
+    """Who listens to a channel's sound. Nothing at all for a channel that is not there."""
+    words = arguments.split()
+    if not words:
+        return "-USAGE: <uuid>\n"
+    channel = _find(switch, words[0])
+    if channel is None:
+        return ""
+    bugs = "".join(
+        f" <media-bug>\n  <function>session_record</function>\n  <target>{path}</target>\n"
+        "  <thread-locked>0</thread-locked>\n </media-bug>\n"
+        for path in channel.recordings
+    )
+    return f"<media-bugs>\n{bugs}</media-bugs>\n"
+
+
 def _uuid_send_dtmf(switch: Switch, arguments: str) -> str:
     words = arguments.split()
     if len(words) < 2:
@@ -247,6 +263,7 @@ COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "uuid_bridge": _uuid_bridge,
     "uuid_broadcast": _uuid_broadcast,
     "uuid_record": _uuid_record,
+    "uuid_buglist": _uuid_buglist,
     "uuid_send_dtmf": _uuid_send_dtmf,
     "uuid_break": _uuid_break,
     "uuid_answer": _uuid_answer,

@@ -1,5 +1,5 @@
-/* One stream of news for the page: each message names what changed, and htmx asks for it again.
-   Without a stream (a proxy that buffers, a worker gone) everything is asked for every five seconds. */
+/* What a page does with the stream of news (stream.js): rows that it brings are put in their places, and what
+   it only names is asked for by htmx. Without a stream everything is asked for every five seconds. */
 (() => {
   "use strict";
   const tell = (topic) => document.body && htmx.trigger(document.body, `news:${topic}`);
@@ -17,28 +17,16 @@
       if (more) hear(topic);
     }, PAUSES[topic] ?? 200);
   };
-  let source = null;
-  let polling = null;
-
-  const poll = () => { polling ??= setInterval(() => tell("resync"), 5000); };
-  const listen = () => {
-    source = new EventSource("/live/");
-    source.addEventListener("hello", () => {
-      clearInterval(polling);
-      polling = null; // and the server sends “resync”: a page that was away gets the present
-    });
-    for (const topic of ["calls", "agents"]) {
-      source.addEventListener(topic, (event) => {
-        const news = JSON.parse(event.data);
-        if (fetches.size) pushed.push([topic, news]);
-        apply(topic, news);
-      });
+  let isGreeted = false;
+  const take = (kind, data) => {
+    if (kind === "news") hear(data);
+    else if (kind === "hello" && !isGreeted) tell("resync"); // what changed since this page was rendered
+    else if (kind === "calls" || kind === "agents") {
+      const news = JSON.parse(data);
+      if (fetches.size) pushed.push([kind, news]);
+      apply(kind, news);
     }
-    source.addEventListener("news", (event) => hear(event.data));
-    source.onerror = () => {
-      poll();
-      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
-    };
+    isGreeted ||= kind === "hello";
   };
 
   /* A list that is fetched while rows are pushed may be older than they are when it comes: then they are
@@ -55,14 +43,17 @@
     });
   };
 
-  /* Rows that changed, rendered by the server: replace what is on this page, add where rows may be added.
-     Only these rows are touched: a page may show a thousand. */
   /* Rows are rendered once for all who watch: whose call it is, each page sees for itself. */
   const mark = (row, place) => {
     const own = place?.closest("[data-own]")?.dataset.own;
     if (own && row.dataset.users?.split(" ").includes(own)) row.classList.add("pb-own");
+    const { gateway } = row.dataset;
+    const choice = gateway && document.querySelector("form[data-filters] select[name=gateway]");
+    if (choice && ![...choice.options].some((option) => option.value === gateway)) choice.add(new Option(gateway));
   };
 
+  /* Rows that changed, rendered by the server: replace what is on this page, add where rows may be added.
+     Only these rows are touched: a page may show a thousand. */
   const apply = (topic, news) => {
     const places = document.querySelectorAll(`[data-live="${topic}"]`);
     const wanted = wishes();
@@ -90,11 +81,14 @@
     const form = document.querySelector("form[data-filters]");
     return form && Object.fromEntries(new FormData(form));
   };
+  /* A choice must be the row's own value; what is typed may be any part of the words that it is found by. */
+  const CHOICES = ["direction", "state", "gateway"];
+  const TYPED = { q: "who", agent: "agents" };
+  const has = (text = "", part = "") => text.toLowerCase().includes(part.trim().toLowerCase());
   const show = (row, wanted) => {
     if (!wanted || row.localName !== "tr") return;
-    row.hidden = !((row.dataset.who ?? "").toLowerCase().includes(wanted.q.trim().toLowerCase())
-      && (!wanted.direction || row.dataset.direction === wanted.direction)
-      && (!wanted.state || row.dataset.state === wanted.state));
+    row.hidden = !(CHOICES.every((name) => !wanted[name] || row.dataset[name] === wanted[name])
+      && Object.entries(TYPED).every(([name, words]) => has(row.dataset[words], wanted[name])));
   };
   const count = (place) => {
     const box = place.closest("[data-rows]");
@@ -113,7 +107,12 @@
     const form = document.querySelector("form[data-filters]");
     if (!form) return;
     const address = new URLSearchParams(location.search);
-    for (const [name, value] of address) if (form.elements[name]) form.elements[name].value = value;
+    for (const [name, value] of address) {
+      const field = form.elements[name];
+      if (!field) continue;
+      field.value = value;
+      if (field.value !== value) field.add(new Option(value, value, true, true)); // a gateway that is gone
+    }
     const keep = () => {
       const kept = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
       history.replaceState(null, "", kept.size ? `?${kept}` : location.pathname);
@@ -121,6 +120,11 @@
     };
     form.addEventListener("input", keep);
     form.addEventListener("submit", (event) => event.preventDefault());
+    const suggested = document.getElementById("pb-agents");
+    form.elements.agent?.addEventListener("focus", () => {
+      const agents = [...document.querySelectorAll("[data-agents]")].flatMap((row) => row.dataset.agents.split(", "));
+      suggested.replaceChildren(...[...new Set(agents)].filter(Boolean).sort().map((agent) => new Option(agent, agent)));
+    });
     document.addEventListener("click", (event) => {
       if (event.target.closest("[data-clear-filters]")) { form.reset(); keep(); }
     });
@@ -149,7 +153,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     if (!document.getElementById("pb-toasts")) return; // not logged in
     fetching();
-    listen();
+    patchbay.follow(take, () => tell("resync"));
     filters();
     filter();
     tick();

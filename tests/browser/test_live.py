@@ -32,11 +32,11 @@ def follow(projection: Projection, *events: Event) -> None:
     announce("calls")
 
 
-def a_call(user: str, number: str) -> Event:
+def a_call(user: str, number: str, **headers: str) -> Event:
     """The first event of a call from a phone."""
     create, *_ = events_of("internal_hold")
-    headers = {"Channel_Presence_ID": f"{user}@127.0.0.1", "Caller_Destination_Number": number}
-    return altered(create, Unique_ID=str(uuid4()), Caller_ANI=user, **headers)
+    told = {"Channel_Presence_ID": f"{user}@127.0.0.1", "Caller_Destination_Number": number, **headers}
+    return altered(create, Unique_ID=str(uuid4()), Caller_ANI=user, **told)
 
 
 def test_who_may_not_hang_up_others_still_sees_the_button_on_the_own_call(
@@ -52,3 +52,83 @@ def test_who_may_not_hang_up_others_still_sees_the_button_on_the_own_call(
     expect(row(page, "5003").get_by_role("button", name="Hang up")).to_be_visible()
     expect(row(page, "5004")).to_be_visible()
     expect(row(page, "5004").get_by_role("button", name="Hang up")).to_be_hidden()
+
+
+def test_filters_are_kept_in_the_address_and_hold_for_pushed_rows_too(
+    page: Page, log_in: LogIn, projection: Projection
+) -> None:
+    log_in()
+    an_agent("1020", "Alice")
+    by_carrier = a_call("1021", "5002", variable_sip_gateway_name="carrier1")
+    follow(projection, a_call("1020", "5001"), by_carrier)
+    page.goto("/calls/active/")
+    expect(row(page, "5002")).to_contain_text("carrier1")
+    page.select_option("select[name=gateway]", "carrier1")
+    expect(row(page, "5001")).to_be_hidden()
+    expect(row(page, "5002")).to_be_visible()
+    page.select_option("select[name=state]", "ringing")
+    assert page.url.endswith("?gateway=carrier1&state=ringing")
+
+    # A pushed row that does not match is not shown; one that matches is, and one that matches no more goes.
+    follow(projection, a_call("1020", "5003"), a_call("1022", "5004", variable_sip_gateway_name="carrier1"))
+    expect(row(page, "5004")).to_be_visible()
+    expect(row(page, "5003")).to_be_hidden()
+    values = {"Event_Name": "CHANNEL_ANSWER", "Channel_Call_State": "ACTIVE", "Event_Sequence": "900001"}
+    answered = altered(by_carrier, **values)
+    follow(projection, answered)
+    expect(row(page, "5002")).to_be_hidden()
+    follow(projection, altered(by_carrier, Event_Sequence="900002"))
+    expect(row(page, "5002")).to_be_visible()
+
+    page.reload()  # the address is a bookmark
+    expect(row(page, "5002")).to_be_visible()
+    expect(row(page, "5001")).to_be_hidden()
+    page.fill("input[name=agent]", "alice")
+    expect(page.get_by_text("No call matches.")).to_be_visible()
+    page.get_by_role("button", name="Clear the filters").click()
+    expect(row(page, "5001")).to_be_visible()
+    assert page.url.endswith("/calls/active/")
+    page.fill("input[name=agent]", "alice")
+    expect(row(page, "5001")).to_be_visible()
+    expect(row(page, "5002")).to_be_hidden()
+    page.goto("/calls/active/?gateway=gone")  # one that is not known any more
+    expect(page.get_by_text("No call matches.")).to_be_visible()
+    expect(page.locator("select[name=gateway]")).to_have_value("gone")
+
+
+@pytest.mark.parametrize("how", ["refused", "held back by a proxy"])
+def test_a_page_without_a_stream_asks_every_five_seconds(
+    how: str, page: Page, log_in: LogIn, projection: Projection
+) -> None:
+    page.route("**/live/", lambda route: route.abort() if how == "refused" else None)
+    page.clock.install()
+    log_in()
+    page.goto("/calls/active/")
+    expect(page.get_by_text("Nobody is talking")).to_be_visible()
+    follow(projection, a_call("1020", "5001"))
+    page.clock.run_for(4_000)
+    expect(row(page, "5001")).to_have_count(0)
+    page.clock.run_for(2_000)
+    expect(row(page, "5001")).to_be_visible()
+
+
+def test_two_tabs_share_one_stream_and_the_second_inherits_it(
+    page: Page, log_in: LogIn, projection: Projection
+) -> None:
+    opened: list[str] = []
+    page.context.on("request", lambda request: opened.append(request.url))
+    log_in()
+    page.goto("/calls/active/")
+    expect(page.get_by_text("Nobody is talking")).to_be_visible()
+    page.wait_for_function("performance.getEntriesByType('resource').length > 0")
+    opened.clear()
+    other = page.context.new_page()
+    other.goto("/calls/active/")
+    follow(projection, a_call("1020", "5001"))
+    for tab in (page, other):
+        expect(row(tab, "5001")).to_be_visible()
+    assert not [url for url in opened if url.endswith("/live/")]
+    page.close()
+    follow(projection, a_call("1020", "5002"))
+    expect(row(other, "5002")).to_be_visible()
+    assert len([url for url in opened if url.endswith("/live/")]) == 1

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import redis as redis_library
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from calls import live
 from calls.live import ANSWERED, RINGING, Call, Leg, Projection, grouped, listed_channels
+from eslbridge.link import SUBSCRIPTIONS
 from eslbridge.models import Switch
 from eslbridge.protocol.events import Event, JsonEvent
 from eslbridge.store import StoreError
-from tests import recorded_calls
+from tests import recorded_calls, recordings
+from tests.eslbridge.simulator import scenarios
 from tests.recorded_calls import altered, events_of, load
 
 SWITCH = "switch-1"
@@ -65,45 +68,129 @@ def played(events: Iterable[Event]) -> Projection:
 
 # What the page shows, step by step
 
-STORIES = {
-    "internal_hold": [
-        ["internal: 1000 -> 1001 ringing"],
-        ["internal: 1000 -> 1001 early media"],
-        ["internal: 1000 -> 1001 answered"],
-        ["internal: 1000 -> 1001 held"],
-        ["internal: 1000 -> 1001 answered"],
-        [],
-    ],
-    "did": [
-        ["in: +15557654321 -> 5551212 ringing"],
-        ["in: +15557654321 -> 5551212 (1000) ringing"],
-        ["in: +15557654321 -> 5551212 (1000) early media"],
-        ["in: +15557654321 -> 5551212 (1000) answered"],
-        ["internal: 1000 -> 1000 answered"],  # the caller's leg has ended, this one is about to
-        [],
-    ],
-    "did_unknown": [["in: +15557654321 -> +19990000000 ringing"], []],
-    "dial_answered": [
-        ["internal: 1000 -> 1001 ringing"],
-        ["internal: 1000 -> 1001 answered"],
-        ["internal: 1000 -> 1001 ringing"],
-        ["internal: 1000 -> 1001 answered"],
-        [],
-    ],
-    "outbound": [
-        ["internal: 1000 -> 1000 ringing"],
-        ["internal: 1000 -> 1000 answered"],
-        ["out: 1000 -> +15550001111 ringing"],
-        ["out: 1000 -> +15550001111 answered"],
-        ["internal: 1000 -> 1000 answered"],
-        [],
-    ],
-}
+# `stories.txt`: the name of each recorded conversation, then a line for each step: the calls, “-” for none.
+# Between the ends of two legs the one that is left is shown alone, for as long as the switch takes.
+STORIES: dict[str, list[list[str]]] = {}
+for line in (Path(__file__).parent / "stories.txt").read_text().splitlines():
+    if line.startswith(" "):
+        STORIES[next(reversed(STORIES))].append([] if line.strip() == "-" else line.strip().split(" | "))
+    else:
+        STORIES[line] = []
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", recorded_calls.every_call())
 def test_each_step_of_a_call_is_shown(name: str) -> None:
     assert story(events_of(name)) == STORIES[name]
+
+
+SIMULATED = [
+    "blind_transfer_and_record",
+    "call_extension_to_extension_json",
+    "click_to_dial_answered",
+    "eavesdrop",
+    "inbound_did_from_trunk",
+]
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_the_simulators_calls_are_shown_as_the_switchs_are(name: str, tmp_path: Path) -> None:
+    simulator = scenarios.start(tmp_path, scenarios.SCENARIOS.get(name, scenarios.Scenario()))
+    try:
+        frames, _ = scenarios.play(recordings.load(name), simulator)
+    finally:
+        simulator.stop()
+    events = [JsonEvent(frame.body) for frame in frames if frame.kind == "text/event-json"]
+    assert story(event for event in events if event.name in SUBSCRIPTIONS) == STORIES[name]
+
+
+# Gateway, recording, voicemail
+
+
+def test_the_gateway_is_the_trunks_name_where_the_switch_tells_it_else_the_profiles() -> None:
+    told = []
+    for name in ("outbound", "did", "internal_hold"):
+        projection = Memory(SWITCH)
+        for event in events_of(name):
+            projection.follow([event])
+            told += [(name, call.gateway) for call in calls_of(projection) if len(call.legs) > 1]
+    assert set(told) == {("outbound", "external"), ("did", "external"), ("internal_hold", "")}
+    create = next(event for event in events_of("outbound") if "external" in event.get("Channel-Name", ""))
+    (call,) = calls_of(played([altered(create, variable_sip_gateway_name="carrier1")]))
+    assert call.gateway == "carrier1"
+    (call,) = calls_of(played([altered(events_of("did")[0], variable_sip_gateway="carrier2")]))
+    assert call.gateway == "carrier2"
+
+
+def marks(events: Iterable[Event]) -> list[bool]:
+    """Whether a recording mark is shown, each time that this changes."""
+    projection, told = Memory(SWITCH), []
+    for event in events:
+        projection.follow([event])
+        told.append(any(call.is_recorded for call in calls_of(projection)))
+    return [mark for mark, _ in itertools.groupby(told)]
+
+
+def test_a_call_is_marked_as_recorded_from_the_start_of_the_recording_to_its_end() -> None:
+    assert marks(events_of("blind_transfer_and_record")) == [False, True, False]
+
+
+def recording_events() -> tuple[Event, Event, Event]:
+    events = events_of("blind_transfer_and_record")
+    start, stop = (event for event in events if event.name.startswith("RECORD_"))
+    return events[0], start, stop
+
+
+def test_a_recordings_events_may_come_in_any_order_and_twice() -> None:
+    create, start, stop = recording_events()
+    for events in ([create, stop, start], [create, start, stop, start], [create, start, start, stop, stop]):
+        assert not marks(events)[-1]
+
+
+def test_one_of_two_recordings_may_end() -> None:
+    create, start, stop = recording_events()
+    other = altered(start, Record_File_Path="/other.wav")
+    assert marks([create, start, other, stop]) == [False, True]
+    assert marks([create, start, other, stop, altered(stop, Record_File_Path="/other.wav")])[-1] is False
+
+
+def test_what_a_caller_says_to_voicemail_is_no_recorded_call() -> None:
+    create, start, _ = recording_events()
+    assert marks([create, altered(start, variable_current_application="voicemail")]) == [False]
+
+
+BUGS = """<media-bugs>
+ <media-bug>
+  <function>session_record</function>
+  <target>{}</target>
+  <thread-locked>0</thread-locked>
+ </media-bug>
+</media-bugs>
+"""
+
+
+def test_a_worker_that_comes_later_asks_what_is_recorded() -> None:
+    stock = load("did").stock("answered")
+    recorded = {f"uuid_buglist {uuid}": BUGS.format("/var/a.wav") for uuid in stock.dumps}
+
+    def ask(commands: list[str]) -> list[str]:
+        return [recorded.get(command) or Answers(stock.dumps)([command])[0] for command in commands]
+
+    projection = Memory(SWITCH)
+    projection.take_stock(listed_channels(stock.channels), ask)
+    assert [call.is_recorded for call in calls_of(projection)] == [True]
+    recorded.clear()  # it ended while nobody listened
+    projection.take_stock(listed_channels(stock.channels), ask)
+    assert [call.is_recorded for call in calls_of(projection)] == [False]
+
+
+def test_what_comparisons_correct_is_counted(projection: Projection) -> None:
+    call = load("did")
+    stock = call.stock("answered")
+    projection.follow(call.events[: stock.after])
+    projection.take_stock(listed_channels(stock.channels), Answers(stock.dumps), events_were_missed=False)
+    assert live.corrections(SWITCH) == 0
+    projection.take_stock([], Answers({}), events_were_missed=False)
+    assert live.corrections(SWITCH) == 2
 
 
 @pytest.mark.parametrize("name", recorded_calls.every_call())
@@ -383,7 +470,7 @@ def test_stock_tells_did_and_click_to_dial_of_calls_that_began_before() -> None:
     for name, label, expected in (
         ("dial_answered", "answered", "internal: 1000 -> 1001 answered"),
         ("did_transfer", "transferred", "in: +15557654321 -> 5551212 (1002) answered"),
-        ("did_voicemail", "voicemail", "in: +15557654321 -> +19495431333 answered"),
+        ("did_voicemail", "voicemail", "in: +15557654321 -> +19495431333 voicemail"),
         ("dial_cancelled", "ringing", "internal: 1000 -> 1001 ringing"),
     ):
         stock = load(name).stock(label)
@@ -432,7 +519,7 @@ def test_between_two_comparisons_only_what_differs_is_asked_in_full() -> None:
     held = [{**row, "callstate": "HELD"} for row in listed_channels(stock.channels)]
     answers = Answers(stock.dumps)
     projection.take_stock(held, answers, events_were_missed=False)
-    assert {command.split()[0] for command in answers.asked} == {"uuid_dump"}
+    assert {command.split()[0] for command in answers.asked} == {"uuid_dump", "uuid_buglist"}
     assert picture(projection) == ["in: +15557654321 -> 5551212 (1000) answered"]
 
 

@@ -15,10 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from cdr.models import Call, Leg, derive, record, seconds
 from cdr.reports import leg_of
 from tests import recorded_calls
-from tests.recorded_calls import events_of
+from tests.recorded_calls import altered, events_of
 
 K = Call.Kind
-ANSWERED, UNANSWERED = True, False
+ANSWERED, UNANSWERED, VOICEMAIL = "answered", "missed", "voicemail"
 
 # kind, caller, callee, reached, answered, duration, billsec, cause, legs; in the order in which they began
 CALLS: dict[str, list[tuple[Any, ...]]] = {
@@ -57,14 +57,14 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     "did_transfer": [(K.INBOUND, "+15557654321", "5551212", "1000", ANSWERED, 1, 1, "NORMAL_CLEARING", 3)],
     "did_unknown": [(K.INBOUND, "+15557654321", "+19990000000", "", UNANSWERED, 0, 0, "NORMAL_CLEARING", 1)],
     "did_voicemail": [
-        (K.INBOUND, "+15557654321", "+19495431333", "voicemail", ANSWERED, 1, 1, "NORMAL_CLEARING", 1)
+        (K.INBOUND, "+15557654321", "+19495431333", "voicemail", VOICEMAIL, 1, 1, "NORMAL_CLEARING", 1)
     ],
     "eavesdrop": [
         (K.INTERNAL, "1000", "1001", "1001", ANSWERED, 4, 4, "NORMAL_CLEARING", 2),
         (K.INTERNAL, "1003", "1003", "", ANSWERED, 2, 2, "NORMAL_CLEARING", 1),
     ],
     "inbound_did": [
-        (K.INBOUND, "+15551230000", "5551212", "voicemail", ANSWERED, 2, 2, "NORMAL_CLEARING", 5)
+        (K.INBOUND, "+15551230000", "5551212", "voicemail", VOICEMAIL, 2, 2, "NORMAL_CLEARING", 5)
     ],
     "inbound_did_from_trunk": [
         (K.INBOUND, "+15557654321", "+19495431333", "1000", ANSWERED, 2, 2, "NORMAL_CLEARING", 2)
@@ -73,7 +73,7 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
         (K.INBOUND, "+15557654321", "+19990000000", "", UNANSWERED, 0, 0, "NORMAL_CLEARING", 1)
     ],
     "internal_busy_voicemail": [
-        (K.INTERNAL, "1000", "1002", "voicemail", ANSWERED, 1, 1, "NORMAL_CLEARING", 4)
+        (K.INTERNAL, "1000", "1002", "voicemail", VOICEMAIL, 1, 1, "NORMAL_CLEARING", 4)
     ],
     "internal_hold": [(K.INTERNAL, "1000", "1001", "1001", ANSWERED, 2, 2, "NORMAL_CLEARING", 2)],
     "internal_ringing": [(K.INTERNAL, "1000", "1001", "1001", ANSWERED, 2, 0, "NORMAL_CLEARING", 2)],
@@ -105,7 +105,7 @@ def shown() -> list[tuple[Any, ...]]:
             call.caller,
             call.callee,
             call.reached,
-            call.was_answered,
+            call.outcome,
             call.duration,
             call.billsec,
             call.hangup_cause,
@@ -327,3 +327,16 @@ def test_duration_and_billable_seconds_of_a_leg_are_the_switchs_own(name: str) -
                 int(event["variable_duration"]),
                 int(event["variable_billsec"]),
             )
+
+
+@pytest.mark.django_db
+def test_voicemail_is_no_answer_but_who_listens_to_it_missed_nobody() -> None:
+    for name in ("did_voicemail", "internal_hold", "did_unknown"):
+        record(legs_of(name))
+    assert set(Call.objects.answered().values_list("reached", flat=True)) == {"1001"}
+    assert set(Call.objects.missed().values_list("reached", flat=True)) == {"voicemail", ""}
+    forget()
+    (end,) = (event for event in events_of("did_voicemail") if event.name == "CHANNEL_HANGUP_COMPLETE")
+    check = altered(end, variable_current_application_data="check default 127.0.0.1 1021")
+    record([leg_of(check, "switch-1")])
+    assert Call.objects.get().outcome == "answered"

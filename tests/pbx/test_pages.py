@@ -22,6 +22,7 @@ from calls.models import Dial
 from cdr.models import Call, Leg
 from eslbridge import store as eslbridge_store
 from eslbridge.models import PendingChange, Switch
+from pbx import dashboard
 from tests.calls.making import SWITCH, a_dial, a_switch, a_user
 from tests.recorded_calls import altered, events_of
 
@@ -197,7 +198,7 @@ def test_the_pushed_rows_are_escaped_too() -> None:
     Projection(SWITCH).follow(
         [altered(events_of("did")[0], Caller_ANI=HOSTILE, Caller_Caller_ID_Name=HOSTILE)]
     )
-    (html,) = (render() for _, render in rendering.present().values())
+    (html,) = (render() for _, render in rendering.Watched()(None).values())
     assert "<script>alert(1)" not in html
     assert "&lt;script&gt;" in html
 
@@ -297,6 +298,15 @@ def test_without_any_switch_the_pages_say_what_to_do(client: Client) -> None:
     Switch.objects.all().delete()
     for path in ("/", "/calls/active/"):
         assert "start its worker" in text_of(client.get(path)), path
+
+
+def test_a_call_that_only_reached_voicemail_is_missed_on_the_dashboard(client: Client) -> None:
+    more_records(2)  # one of two was answered
+    Call.objects.update(reached="voicemail")
+    assert "2 calls 0 answered, 2 missed" in tile(client.get("/"), "today")
+    assert sum(dashboard.calls_by_hour()["missed"]) == 2
+    Call.objects.update(reached="1001")
+    assert "2 calls 1 answered, 1 missed" in tile(client.get("/"), "today")
 
 
 # Health

@@ -119,6 +119,7 @@ def test_things_that_happen_to_a_call(client: Conversation) -> None:
     client.wait_for("CHANNEL_EXECUTE", Application="set", Application_Data="colour=red")
     assert client.api("uuid_record one start /tmp/x.wav") == "+OK Success\n"
     client.wait_for("RECORD_START", Record_File_Path="/tmp/x.wav")
+    assert "<target>/tmp/x.wav</target>" in client.api("uuid_buglist one")
     assert client.api("uuid_record one stop all") == "+OK Success\n"
     client.wait_for("RECORD_STOP", Record_File_Path="/tmp/x.wav")
     assert client.api("uuid_send_dtmf one 12#") == "+OK one sent DTMF 12#.\n"
