@@ -31,6 +31,7 @@ from django.conf import settings  # noqa: E402
 from agents import presence  # noqa: E402
 from agents.models import Agent  # noqa: E402
 from eslbridge.client import Client  # noqa: E402
+from pbx.launch.check import chromium  # noqa: E402
 
 CHROMIUM = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
@@ -100,7 +101,7 @@ def dom(address: str, calls: int) -> None:
     with connected(subscriptions=["CHANNEL_HOLD", "CHANNEL_UNHOLD"], on_events=note) as client:
         uuids = established(client, calls)
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM.split())
+            browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM.split())
             context = browser.new_context()
             name, _, value = session.session_cookie.partition("=")
             context.add_cookies([{"name": name, "value": value, "url": address}])
@@ -131,19 +132,27 @@ def dom(address: str, calls: int) -> None:
 # --- many streams ----------------------------------------------------------------------------------
 
 
-async def _browser(address: str, cookie: str, seen: dict[str, list[float]], dropped: list[int]) -> None:
+# So many browsers note when a row comes. All read every byte, but to parse it 200 times would load this
+# machine with what happens on 200.
+OBSERVERS = 10
+
+
+async def _browser(
+    address: str, cookie: str, seen: dict[str, list[float]] | None, dropped: list[str], received: list[int]
+) -> None:
     host, _, port = address.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=2**24)
     writer.write(f"GET /live/ HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n".encode())
     try:
-        while line := await reader.readline():
-            if line.startswith(b'data: {"changed"'):
+        while data := await (reader.readline() if seen is not None else reader.read(2**16)):
+            received[0] += len(data)
+            if b"data: resync" in data:
+                dropped.append("told to fetch the present")
+            if seen is not None and data.startswith(b'data: {"changed"'):
                 now = time.time()
-                for key in json.loads(line[6:])["changed"]:
+                for key in json.loads(data[6:])["changed"]:
                     seen.setdefault(key, []).append(now)
-            elif line.startswith(b"data: resync"):
-                dropped.append(1)
-        dropped.append(2)
+        dropped.append("ended")
     except asyncio.CancelledError:
         writer.close()
 
@@ -158,9 +167,10 @@ def streams(address: str, browsers: int = 200, rate: int = 50, seconds: int = 60
         for event in events:
             created.setdefault(f"call-{event['Unique-ID']}", now)
 
-    web = _process_of("uvicorn")
+    processes = {"web": _process_of("uvicorn"), "worker": _process_of("celery")}
     seen: dict[str, list[float]] = {}
-    dropped: list[int] = []
+    dropped: list[str] = []
+    received = [0]
     with connected(subscriptions=["CHANNEL_CREATE"], on_events=note) as client:
         domain, extensions = client.api("global_getvar", "domain"), phones()
 
@@ -175,29 +185,41 @@ def streams(address: str, browsers: int = 200, rate: int = 50, seconds: int = 60
             for _, call in alive:
                 client.bgapi("uuid_kill", call)
 
-        async def watch() -> tuple[float, float]:
+        async def watch() -> dict[str, float]:
             tasks = [
-                asyncio.create_task(_browser(address, session.session_cookie, seen, dropped))
-                for _ in range(browsers)
+                asyncio.create_task(
+                    _browser(
+                        address, session.session_cookie, seen if n < OBSERVERS else None, dropped, received
+                    )
+                )
+                for n in range(browsers)
             ]
             await asyncio.sleep(3)
             dropped.clear()
             seen.clear()
-            before, began = _cpu(web), time.monotonic()
+            received[0] = 0
+            before, began = {name: _cpu(pid) for name, pid in processes.items()}, time.monotonic()
             driver = threading.Thread(target=drive)
             driver.start()
             while driver.is_alive():
                 await asyncio.sleep(0.2)
             await asyncio.sleep(2)
-            cpu = (_cpu(web) - before) / (time.monotonic() - began)
+            passed = time.monotonic() - began
+            used = {name: (_cpu(pid) - before[name]) / passed for name, pid in processes.items()}
             for task in tasks:
                 task.cancel()
-            return cpu, _memory(web)
+            return used
 
-        cpu, memory = asyncio.run(watch())
-    lags = [at - created[key] for key, times in seen.items() if key in created for at in times[:browsers]]
+        used = asyncio.run(watch())
+    lags = [at - created[key] for key, times in seen.items() if key in created for at in times[:OBSERVERS]]
+    missed = sum(len(seen.get(key, [])) < OBSERVERS for key in created)
     site.report(f"{browsers} streams, {rate} calls/s: event to frame at a browser", lags)
-    print(f"  web process: {cpu:.0%} of a core, {memory:.0f} MB; streams ended or overflowed: {len(dropped)}")
+    for name, pid in processes.items():
+        print(f"  {name} process: {used[name]:.0%} of a core, {_memory(pid):.0f} MB")
+    print(
+        f"  calls: {len(created)}, of which not shown to every observer: {missed}; streams ended or told to "
+        f"fetch the present: {len(dropped)}; {received[0] / browsers / seconds / 1024:.0f} kB/s a stream"
+    )
 
 
 def _process_of(word: str) -> int:

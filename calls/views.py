@@ -51,11 +51,20 @@ def live_calls() -> LiveCalls:
         return LiveCalls(None, "Redis does not answer, so what is live is not known.", 0)
 
 
-def _context(request: HttpRequest) -> dict[str, object]:
+# Rows of the first page: more would keep it back. All come as soon as it is there.
+FIRST_ROWS = 200
+# Rows of the dashboard.
+FEW_ROWS = 8
+
+
+def _context(request: HttpRequest, most: int | None = None) -> dict[str, object]:
+    """What the table shows, at most so many rows."""
     known = live_calls()
+    calls = known.calls or []
     return {
         "live": known,
-        "rows": rendering.rows(known.calls or []),
+        "rows": rendering.rows(calls[:most]),
+        "rest": len(calls) - len(calls[:most]),
         "may_hang_up": request.user.has_perm("calls.hang_up_calls"),
         "own": getattr(getattr(request.user, "agent", None), "extension", ""),
     }
@@ -66,10 +75,9 @@ def _context(request: HttpRequest) -> dict[str, object]:
 @require_GET
 def active(request: HttpRequest) -> HttpResponse:
     """The page that people leave open."""
-    context = {**admin.site.each_context(request), **_context(request), "title": "Active calls"}
-    return render(
-        request, "calls/active.html", {**context, "gateways": _gateways(context["live"].calls or [])}
-    )
+    known = _context(request, FIRST_ROWS)
+    page = {"title": "Active calls", "gateways": _gateways(known["live"].calls or [])}
+    return render(request, "calls/active.html", {**admin.site.each_context(request), **known, **page})
 
 
 def _gateways(calls: list[live.Call]) -> list[str]:
@@ -87,6 +95,14 @@ def _gateways(calls: list[live.Call]) -> list[str]:
 def rows(request: HttpRequest) -> HttpResponse:
     """The table of the page of active calls."""
     return render(request, "calls/_table.html", _context(request))
+
+
+@staff_member_required
+@permission_required("calls.view_active_calls", raise_exception=True)
+@require_GET
+def few_rows(request: HttpRequest) -> HttpResponse:
+    """The calls that the dashboard shows: those that last longest."""
+    return render(request, "calls/_table.html", {**_context(request, FEW_ROWS), "most": FEW_ROWS})
 
 
 @staff_member_required

@@ -43,6 +43,9 @@
     });
   };
 
+  /* The dashboard shows the first few. */
+  const hasRoom = (place) => place.children.length < (place.dataset.most ?? Infinity);
+
   /* Rows are rendered once for all who watch: whose call it is, each page sees for itself. */
   const mark = (row, place) => {
     const own = place?.closest("[data-own]")?.dataset.own;
@@ -70,9 +73,11 @@
       };
       const shown = document.querySelectorAll(`[id="${CSS.escape(id)}"]`);
       for (const old of shown) put((row) => old.replaceWith(row));
-      if (!shown.length) for (const place of places) put((row) => place.append(row));
+      if (!shown.length) for (const place of places) if (hasRoom(place)) put((row) => place.append(row));
     }
+    const wereFull = [...places].filter((place) => !hasRoom(place));
     for (const id of news.gone) document.querySelectorAll(`[id="${CSS.escape(id)}"]`).forEach((old) => old.remove());
+    if (wereFull.some(hasRoom)) hear("fewer"); // others may come into their place
     for (const place of places) count(place);
   };
 
@@ -93,7 +98,7 @@
   const count = (place) => {
     const box = place.closest("[data-rows]");
     if (!box) return;
-    const visible = place.querySelector(":scope > tr:not([hidden])");
+    const visible = "partial" in place.dataset || place.querySelector(":scope > tr:not([hidden])");
     box.dataset.rows = visible ? "some" : place.firstElementChild ? "hidden" : "none";
   };
   const filter = () => {

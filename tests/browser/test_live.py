@@ -132,3 +132,22 @@ def test_two_tabs_share_one_stream_and_the_second_inherits_it(
     follow(projection, a_call("1020", "5002"))
     expect(row(other, "5002")).to_be_visible()
     assert len([url for url in opened if url.endswith("/live/")]) == 1
+
+
+def test_the_dashboard_shows_the_first_eight_calls_and_others_when_those_end(
+    page: Page, log_in: LogIn, projection: Projection
+) -> None:
+    log_in()
+    page.goto("/")
+    expect(page.get_by_text("Nobody is talking.")).to_be_visible()
+    began = [
+        a_call("1020", f"50{n:02}", Caller_Channel_Created_Time=f"179530909612{n:04}") for n in range(10)
+    ]
+    follow(projection, *began)
+    expect(page.locator(".pb-calls tbody tr")).to_have_count(8)
+    expect(row(page, "5000")).to_be_visible()
+    follow(projection, altered(began[0], Event_Name="CHANNEL_DESTROY", Event_Sequence="900001"))
+    expect(row(page, "5000")).to_have_count(0)
+    expect(row(page, "5008")).to_be_visible()
+    expect(page.locator(".pb-calls tbody tr")).to_have_count(8)
+    expect(page.locator("#tile-calls")).to_contain_text("9")

@@ -282,7 +282,15 @@ def test_a_foreign_page_cannot_dial_or_hang_up(redis_client: "redis_library.Redi
 
 
 UNKNOWN = "0d6c8f64-2f4e-4f0b-9a57-6f1f3c2a7b10"  # one for all of pytest-xdist's workers
-PAGES = ["/calls/active/", "/live/calls/", "/dial/", f"/dial/{UNKNOWN}/", "/live/link/", "/live/dashboard/"]
+PAGES = [
+    "/calls/active/",
+    "/live/calls/",
+    "/live/calls/few/",
+    "/dial/",
+    f"/dial/{UNKNOWN}/",
+    "/live/link/",
+    "/live/dashboard/",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -447,3 +455,14 @@ def test_without_a_broker_the_dial_fails_at_once_and_says_so(fault: str, broker:
     assert "Redis does not answer" in text_of(response)
     asked = Dial.objects.get()
     assert (asked.state, bool(asked.cause)) == (Dial.State.FAILED, True)
+
+
+def test_the_first_page_does_not_wait_for_a_thousand_rows() -> None:
+    create = events_of("internal_hold")[0]
+    Projection(SWITCH).follow(altered(create, Unique_ID=f"leg-{n}") for n in range(250))
+    boss = logged_in(a_user("boss", permissions=(SEE,)))
+    page = boss.get("/calls/active/").content.decode()
+    assert page.count('<tr id="call-') == 200
+    assert 'hx-trigger="load, ' in page
+    assert boss.get("/live/calls/").content.decode().count('<tr id="call-') == 250
+    assert boss.get("/live/calls/few/").content.decode().count('<tr id="call-') == 8

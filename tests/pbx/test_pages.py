@@ -107,6 +107,7 @@ PAGES: dict[str, tuple[Callable[..., None], ...]] = {
     "/live/dashboard/": (more_agents, more_calls, more_records, more_changes, more_phones),
     "/calls/active/": (more_agents, more_calls),
     "/live/calls/": (more_agents, more_calls),
+    "/live/calls/few/": (more_agents, more_calls),
     "/cdr/call/": (more_records,),
     "/agents/agent/": (more_agents, more_phones, more_changes),
     "/phones/": (more_agents, more_phones),
