@@ -71,6 +71,7 @@ UNFOLD = {
                 "items": [
                     _item("Inbound routes", "call_received", "admin:routes_inboundroute_changelist"),
                     _item("Gateways", "router", "gateways", "gateways_down"),
+                    _item("Who rings if …", "live_help", "who_rings"),
                 ],
             },
             {

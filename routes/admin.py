@@ -22,6 +22,7 @@ class InboundRouteAdmin(SpreadsheetAdmin, PublishedAdmin):
     list_filter = ["is_active"]
     search_fields = ["did", "description", "agent__extension", "agent__name"]
     live_rows_url = "route_rows"
+    change_form_outer_after_template = "routes/inbound_who_rings.html"
     readonly_fields = ["what_happens"]
     fieldsets = [
         ("Number", {"fields": ["did", "description", "is_active"]}),

@@ -1,8 +1,9 @@
-"""Fragments of the routes' list: what moves while the page is open."""
+"""Fragments of the routes' list: what moves while the page is open; the page that asks who rings."""
 
 from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -12,6 +13,7 @@ from eslbridge.views import sync_cells
 
 from .gateways import all_gateways
 from .models import InboundRoute
+from .who_rings import NotKnown, WhoRingsForm
 
 
 @permission_required("routes.view_inboundroute", raise_exception=True)
@@ -43,3 +45,32 @@ def _gateways_context() -> dict[str, object]:
         return {"gateways": all_gateways(), "trouble": trouble}
     except StoreError:
         return {"gateways": None, "trouble": "Redis does not answer, so the gateways are not known."}
+
+
+@staff_member_required
+@permission_required("routes.view_inboundroute", raise_exception=True)
+def who_rings(request: HttpRequest) -> HttpResponse:
+    """Asks who rings if a number is called. With `?number=` it answers, so that a question has an address."""
+    asked = _asked(request) if "number" in request.GET else {"form": WhoRingsForm()}
+    context = {**admin.site.each_context(request), **asked, "title": "Who rings if …"}
+    return render(request, "routes/who_rings.html", context)
+
+
+@staff_member_required
+@permission_required("routes.view_inboundroute", raise_exception=True)
+def who_rings_answer(request: HttpRequest) -> HttpResponse:
+    """The answer alone."""
+    return render(request, "routes/_who_rings_answer.html", _asked(request))
+
+
+def _asked(request: HttpRequest) -> dict[str, object]:
+    form = WhoRingsForm(request.GET)
+    if not form.is_valid():
+        return {"form": form}
+    try:
+        return {"form": form, "told": form.tell()}
+    except ValidationError as refused:
+        form.add_error(None, refused)
+        return {"form": form}
+    except NotKnown as why:
+        return {"form": form, "trouble": str(why)}

@@ -9,7 +9,7 @@ from .call import ANSWER, BUSY, NO_ANSWER, UNREGISTERED, Call
 from .configuration import Configuration
 from .loading import Unreadable, load
 from .tracing import Answer, explore, trace
-from .words import Names, in_words
+from .words import Line, Names, in_words, outline
 
 __all__ = [
     "ANSWER",
@@ -19,10 +19,12 @@ __all__ = [
     "Answer",
     "Call",
     "Configuration",
+    "Line",
     "Names",
     "Unreadable",
     "explore",
     "in_words",
     "load",
+    "outline",
     "trace",
 ]

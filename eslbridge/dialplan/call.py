@@ -66,11 +66,12 @@ class Call:
     number: str
     at: datetime
     """An aware moment."""
-    context: str = "public"
+    context: str = ""
+    """Where it begins; by itself in the user_context of `user`, or in public."""
     caller_number: str = ""
     caller_name: str = ""
     user: str = ""
-    """The extension whose phone calls; the call begins in its user_context."""
+    """The extension whose phone calls."""
     domain: str = ""
     """The switch's; taken from the files when it is not given."""
     zone: tzinfo = UTC

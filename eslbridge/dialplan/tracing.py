@@ -77,16 +77,14 @@ def explore(configuration: Configuration, call: Call, outcome: Outcome = nobody_
 
 def _begin(configuration: Configuration, call: Call) -> State:
     domain = call.domain or configuration.default_domain
-    state = State(call, configuration, domain, call.number, call.context, call.at)
+    state = State(call, configuration, domain, call.number, call.context or "public", call.at)
     variables: dict[str, str] = {"sip_profile_name": "external", "sip_from_user": call.caller_number}
     if call.user and (user := configuration.user(call.user, domain)):
-        context = user.variables.get("user_context", "public")
-        state.context = context
+        state.context = call.context or user.variables.get("user_context", "public")
         variables = {**user.variables, "user_name": call.user, "sip_profile_name": "internal"}
         variables |= {"domain_name": domain, "sip_auth_username": call.user, "sip_from_user": call.user}
         state.call = call = replace(
             call,
-            context=context,
             caller_number=call.caller_number or call.user,
             caller_name=call.caller_name or variables.get("effective_caller_id_name", call.user),
         )

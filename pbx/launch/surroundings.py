@@ -18,7 +18,8 @@ from .bootstrap import Problem, make_private
 
 NAMES = (  # noqa: SIM905 - a list of fifteen lines reads worse
     "DATABASE_URL REDIS_URL SECRET_KEY FIELD_ENCRYPTION_KEYS SWITCH_NAME FS_HOST FS_ESL_PORT FS_ESL_PASSWORD "
-    "FS_CONF_DIR FS_CDR_DIR FS_DOMAIN DEFAULT_CALLER_ID DEFAULT_CALLER_NAME DEFAULT_REGION TIME_ZONE"
+    "FS_CONF_DIR FS_CDR_DIR FS_DOMAIN FS_TIME_ZONE DEFAULT_CALLER_ID DEFAULT_CALLER_NAME DEFAULT_REGION "
+    "TIME_ZONE"
 ).split()
 GENERATED = {
     "SECRET_KEY": lambda: secrets.token_urlsafe(48),
@@ -122,7 +123,9 @@ MEANINGS = {
         f"Make one with: {HOW_TO_MAKE['FIELD_ENCRYPTION_KEYS']}",
     ),
     "FS_ESL_PORT": (_is_port, "a port: a number from 1 to 65535"),
-    "TIME_ZONE": (_is_time_zone, "the name of a time zone, as Europe/Paris"),
+    **dict.fromkeys(
+        ("TIME_ZONE", "FS_TIME_ZONE"), (_is_time_zone, "the name of a time zone, as Europe/Paris")
+    ),
     "SWITCH_NAME": (
         re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}").fullmatch,
         "a name of up to 50 letters, digits, dots, dashes and underscores",

@@ -153,6 +153,7 @@ def test_a_database_of_ones_own_needs_keys_of_ones_own(installed_clone: Path, mi
         ("FS_ESL_PORT", "eight"),
         ("FS_ESL_PORT", "0"),
         ("TIME_ZONE", "Mars/Olympus"),
+        ("FS_TIME_ZONE", "CEST"),
         ("SWITCH_NAME", "a b"),
     ],
 )
