@@ -16,7 +16,7 @@ import orjson
 
 from eslbridge.models import Switch
 from eslbridge.protocol.events import Event
-from eslbridge.store import store
+from eslbridge.store import StoreIsEmpty, store
 from eslbridge.text import printable
 
 from .switchxml import SIP_PROFILE
@@ -49,6 +49,30 @@ class NoListing(ValueError):
 def _key(switch_name: str) -> str:
     """A hash: each user's devices as one JSON list."""
     return f"patchbay:devices of users:{switch_name}"
+
+
+def _at_key(switch_name: str) -> str:
+    """When the devices were last told of; missing after Redis was emptied, until stock is taken."""
+    return f"patchbay:devices of users:{switch_name}:at"
+
+
+def _seen_key(switch_name: str) -> str:
+    """A hash: when each user without a device had its last one."""
+    return f"patchbay:last seen:{switch_name}"
+
+
+def last_update(switch_name: str) -> float:
+    """When the devices of a switch were last told of, seconds since 1970, 0 for never; raises StoreError."""
+    return float(store().get(_at_key(switch_name)) or 0)
+
+
+def last_seen(of: Collection[str]) -> dict[str, float]:
+    """When these users, who have no device now, had their last one: seconds since 1970. Raises StoreError."""
+    seen: dict[str, float] = {}
+    for name in Switch.objects.values_list("name", flat=True) if of else ():
+        for user, at in zip(of, store().hmget(_seen_key(name), list(of)), strict=True):
+            seen[user] = max(seen.get(user, 0), float(at or 0))
+    return {user: at for user, at in seen.items() if at}
 
 
 def _contact(text: str) -> str:
@@ -103,6 +127,7 @@ def follow(switch: Switch, events: Iterable[Event]) -> bool:
             devices[_user(event)].pop(_contact(event.get("contact", "")), None)
     for user, found in devices.items():
         _put(pipeline, switch.name, user, list(found.values()))
+    pipeline.set(_at_key(switch.name), time.time(), xx=True)
     pipeline.execute()
     return second_place
 
@@ -129,6 +154,7 @@ def _put(pipeline: "Pipeline", switch_name: str, user: str, devices: list[Device
         pipeline.hset(_key(switch_name), user, orjson.dumps([asdict(each) for each in devices]))
     else:
         pipeline.hdel(_key(switch_name), user)
+        pipeline.hset(_seen_key(switch_name), user, time.time())
 
 
 # Refused registrations are kept for an hour, and at most so many: an attack must not fill the memory.
@@ -185,11 +211,8 @@ def take_stock(switch: Switch, listing: str) -> None:
     Raises NoListing when it is none; where there is no such profile, nobody is registered there.
     """
     now = time.time()
-    known = {
-        (user, device.contact): device.since
-        for user, devices in users(switch.name).items()
-        for device in devices
-    }
+    before = users(switch.name)
+    known = {(user, each.contact): each.since for user, devices in before.items() for each in devices}
     found = _listed(printable(listing), now)
     devices: dict[str, dict[str, Device]] = defaultdict(dict)
     for device in found or []:
@@ -197,8 +220,9 @@ def take_stock(switch: Switch, listing: str) -> None:
         devices[device.user][device.contact] = replace(device, since=since)
     pipeline = store().pipeline(transaction=True)
     pipeline.delete(_key(switch.name))
-    for user, of_user in devices.items():
-        _put(pipeline, switch.name, user, list(of_user.values()))
+    for user in before.keys() | devices.keys():
+        _put(pipeline, switch.name, user, list(devices[user].values()))
+    pipeline.set(_at_key(switch.name), now)
     pipeline.execute()
     if found is None:
         raise NoListing(
@@ -254,11 +278,18 @@ def users(switch_name: str) -> dict[str, list[Device]]:
 
 
 def registered(of: Collection[str] | None = None) -> dict[str, list[Device]]:
-    """The devices of every switch by user, of all users or of these; raises StoreError."""
-    found: dict[str, list[Device]] = defaultdict(list)
-    for name in Switch.objects.values_list("name", flat=True):
-        for user, devices in users(name).items() if of is None else _of(name, of):
-            found[user] += devices
+    """The devices of every switch by user, of all users or of these; raises StoreError when not known."""
+    return {user: [device for _, device in devices] for user, devices in registered_where(of).items()}
+
+
+def registered_where(of: Collection[str] | None = None) -> dict[str, list[tuple[str, Device]]]:
+    """As `registered`, each device with the name of the switch where it is registered."""
+    found: dict[str, list[tuple[str, Device]]] = defaultdict(list)
+    for switch in Switch.objects.all():
+        if switch.is_connected and not last_update(switch.name):
+            raise StoreIsEmpty(f"The registrations of {switch} are not in Redis.")
+        for user, devices in users(switch.name).items() if of is None else _of(switch.name, of):
+            found[user] += [(switch.name, device) for device in devices]
     return found
 
 

@@ -1,9 +1,8 @@
 """Fragments of the agents' list: what moves while the page is open."""
 
 import re
-import time
-from collections import defaultdict
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required
@@ -17,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from eslbridge import commands
 from eslbridge.models import Switch
-from eslbridge.store import StoreError
+from eslbridge.store import StoreError, StoreIsEmpty
 from eslbridge.views import asked_for, said
 
 from . import presence, tasks
@@ -63,28 +62,41 @@ def _phones_context(request: HttpRequest) -> dict[str, object]:
     switches = list(Switch.objects.all())
     trouble = next((switch.trouble for switch in switches if switch.trouble), "")
     context: dict[str, object] = {"trouble": trouble or ("" if switches else "No switch is known yet.")}
-    try:
-        devices: dict[str, list[tuple[str, presence.Device]]] = defaultdict(list)
-        for switch in switches:
-            for user, found in presence.users(switch.name).items():
-                devices[user] += [(switch.name, device) for device in found]
-        refusals = presence.refusals()
-    except StoreError:
-        return {**context, "trouble": "Redis does not answer, so the phones are not known.", "rows": None}
     agents = Agent.objects.only("extension", "name", "is_active")
-    strangers = devices.keys() - set(agents.values_list("extension", flat=True))
     if wanted := request.GET.get("q", "").strip():
         agents = agents.filter(Q(extension__contains=wanted) | Q(name__icontains=wanted))
     page = Paginator(agents, AGENTS_A_PAGE).get_page(request.GET.get("page"))
+    try:
+        devices = presence.registered_where()
+        seen = presence.last_seen([each.extension for each in page if each.extension not in devices])
+        refusals = presence.refusals()
+        updated = min((presence.last_update(switch.name) for switch in switches), default=0)
+    except StoreIsEmpty:
+        return {
+            **context,
+            "trouble": "The list of phones is being made again: Redis had lost it.",
+            "rows": None,
+        }
+    except StoreError:
+        return {**context, "trouble": "Redis does not answer, so the phones are not known.", "rows": None}
+    strangers = devices.keys() - set(Agent.objects.values_list("extension", flat=True))
     return {
         **context,
         "q": wanted,
         "page": page,
-        "rows": [(agent, devices.get(agent.extension, [])) for agent in page],
+        "updated_at": updated,
+        # Nothing was ever heard of a switch that does not answer: that nobody is registered it did not say.
+        "is_told": bool(updated) or not trouble,
+        "rows": [
+            (agent, devices.get(agent.extension, []), _moment(seen.get(agent.extension))) for agent in page
+        ],
         "strangers": [(user, devices[user]) for user in sorted(strangers)],
         "refusals": refusals,
-        "now": time.time(),
     }
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 @permission_required("agents.change_agent", raise_exception=True)

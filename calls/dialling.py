@@ -20,7 +20,7 @@ from eslbridge.protocol.errors import InvalidJSON
 from eslbridge.protocol.events import Event
 from eslbridge.store import StoreError, announce
 
-from .live import Leg
+from .legs import Leg
 from .models import Dial, DialQuerySet
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,9 @@ from django.utils.safestring import SafeString
 
 from agents.models import Agent
 
-from .live import Call, Leg, active_calls, grouped, legs_by_uuid
+from .grouping import Call, grouped
+from .legs import Leg
+from .live import active_calls, legs_by_uuid
 
 # Rendered rows that are kept: some 2 kB each. The page of a busy switch shows a thousand.
 MOST_ROWS = 4000

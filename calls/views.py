@@ -14,10 +14,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from agents.models import Agent
 from eslbridge.models import Switch
-from eslbridge.store import StoreError
+from eslbridge.store import StoreError, StoreIsEmpty
 from routes.gateways import all_gateways
 
 from . import dialling, live, rendering, tasks
+from .grouping import Call
 from .models import Dial
 
 # What people paste between digits: spaces, among them the no-break and narrow ones, and tabs.
@@ -28,7 +29,7 @@ _SPACES = re.compile("[ \t\u00a0\u2007\u2009\u202f]")
 class LiveCalls:
     """The calls, and whether that is still true. `calls` is None when nothing is known at all."""
 
-    calls: list[live.Call] | None
+    calls: list[Call] | None
     trouble: str
     updated_at: float
     switches: int = 0
@@ -45,7 +46,7 @@ def live_calls() -> LiveCalls:
         calls = live.active_calls()
         # Nothing was ever heard of a switch that does not answer: its empty list says nothing.
         return LiveCalls(calls if calls or updated else None, trouble, updated, len(switches))
-    except live.NotKnown:
+    except StoreIsEmpty:
         return LiveCalls(None, "The list of calls is being made again: Redis had lost it.", 0)
     except StoreError:
         return LiveCalls(None, "Redis does not answer, so what is live is not known.", 0)
@@ -80,7 +81,7 @@ def active(request: HttpRequest) -> HttpResponse:
     return render(request, "calls/active.html", {**admin.site.each_context(request), **known, **page})
 
 
-def _gateways(calls: list[live.Call]) -> list[str]:
+def _gateways(calls: list[Call]) -> list[str]:
     """What can be chosen in the filter."""
     try:
         known = {gateway.name for gateway in all_gateways()}
@@ -135,7 +136,7 @@ def _open_dial(uuid: str) -> Dial | None:
         return None
 
 
-def _may_hang_up(request: HttpRequest, call: live.Call | None, asked: Dial | None) -> bool:
+def _may_hang_up(request: HttpRequest, call: Call | None, asked: Dial | None) -> bool:
     if request.user.has_perm("calls.hang_up_calls"):
         return True
     if asked and asked.requested_by_id == request.user.pk:

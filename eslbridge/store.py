@@ -21,6 +21,10 @@ _NEWS_TIMEOUT_SECONDS = 0.1
 StoreError = redis.RedisError
 
 
+class StoreIsEmpty(StoreError):
+    """Redis has no projection of a connected switch: it was emptied, and will be filled again."""
+
+
 @lru_cache(maxsize=8)
 def _client(url: str, timeout: float) -> redis.Redis:
     return redis.Redis.from_url(

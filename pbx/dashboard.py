@@ -10,7 +10,9 @@ from django.utils import timezone
 
 from agents import presence
 from agents.models import Agent
-from calls.live import RINGING, Call, active_calls
+from calls.grouping import Call
+from calls.legs import RINGING
+from calls.live import active_calls
 from cdr.models import ANSWERED
 from cdr.models import Call as Record
 from eslbridge.models import PendingChange, Switch

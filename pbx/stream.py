@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 import redis.asyncio
@@ -29,6 +30,8 @@ KEEP_ALIVE_SECONDS = 15
 # Frames that wait for a browser that does not read; beyond that it is told to fetch the present instead.
 MOST_WAITING = 100
 RETRY_SECONDS = 1.0
+# So often it is looked whether a worker or switch is gone: who was killed cannot say so.
+PULSE_SECONDS = 5.0
 
 # What a topic consists of by the id of its element: what it is (to compare), and how to render it (only when
 # it differs); None for what is gone. Called in a thread, not twice at once; may use the database and Redis.
@@ -76,8 +79,10 @@ class Rows:
 class Hub:
     """The one subscription of this process and the queues of its browsers. Runs while somebody watches."""
 
-    def __init__(self, renderers: dict[str, Renderer]) -> None:
+    def __init__(self, renderers: dict[str, Renderer], pulse: Callable[[], object] = lambda: None) -> None:
+        """`pulse` returns what is wrong with the switches; when that changes the pages hear “switch”."""
         self.topics = {topic: Rows(render) for topic, render in renderers.items()}
+        self._pulse = pulse
         self.browsers: set[asyncio.Queue[bytes]] = set()
         self._task: asyncio.Task[None] | None = None
         self._told_at = 0.0
@@ -110,12 +115,33 @@ class Hub:
                 queue.put_nowait(data)
 
     async def _run(self) -> None:
-        while self.browsers:
+        pulse = asyncio.create_task(self._feel_the_pulse())
+        was_heard = True
+        try:
+            while self.browsers:
+                try:
+                    await self._follow()
+                    was_heard = True
+                except (redis.RedisError, OSError) as problem:
+                    if was_heard:  # the pages find out what is not known now
+                        log.info("No news from Redis: %s", problem)
+                        self._send(RESYNC)
+                    was_heard = False
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            pulse.cancel()
+
+    async def _feel_the_pulse(self) -> None:
+        before = None
+        while True:
             try:
-                await self._follow()
-            except (redis.RedisError, OSError) as problem:
-                log.info("No news from Redis: %s", problem)
-                await asyncio.sleep(RETRY_SECONDS)
+                now = await sync_to_async(_in_thread, thread_sensitive=False)(self._pulse)
+            except DatabaseError as problem:
+                now = str(problem)
+            if before not in (None, now):
+                self._send(frame("news", b"switch"))
+            before = now
+            await asyncio.sleep(PULSE_SECONDS)
 
     async def _follow(self) -> None:
         client = redis.asyncio.Redis.from_url(settings.REDIS_URL)
@@ -144,8 +170,8 @@ class Hub:
         for topic, details in sorted(topics.items()):
             rows = self.topics.get(topic)
             try:
-                render = sync_to_async(_render, thread_sensitive=False)
-                data = await render(rows, details) if rows else None
+                render = sync_to_async(_in_thread, thread_sensitive=False)
+                data = await render(rows.difference, details) if rows else None
             except (DatabaseError, StoreError) as problem:
                 log.info("%s could not be rendered: %s", topic, problem)
                 self._send(RESYNC)
@@ -164,9 +190,9 @@ def _add(topics: dict[str, list[str] | None], message: dict[str, bytes]) -> None
     topics[topic] = [*known, detail] if detail and known is not None else None
 
 
-def _render(rows: Rows, details: list[str] | None) -> bytes | None:
+def _in_thread(read: Callable[..., Any], *arguments: object) -> Any:
     close_old_connections()
     try:
-        return rows.difference(details)
+        return read(*arguments)
     finally:
         close_old_connections()  # this thread must not keep a connection of the pool

@@ -51,8 +51,12 @@ def hub() -> Hub:
     """The hub of the running event loop (a test may have several)."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
-        _hubs[loop] = Hub({"calls": rendering.Watched(), "agents": phone_cells})
+        _hubs[loop] = Hub({"calls": rendering.Watched(), "agents": phone_cells}, _troubles)
     return _hubs[loop]
+
+
+def _troubles() -> list[tuple[str, str]]:
+    return [(switch.name, switch.trouble) for switch in Switch.objects.all()]
 
 
 @staff_member_required

@@ -14,7 +14,7 @@ import orjson
 
 from eslbridge.models import Switch
 from eslbridge.protocol.events import Event
-from eslbridge.store import store
+from eslbridge.store import StoreIsEmpty, store
 from eslbridge.text import printable
 
 LISTING = "xmlstatus gateway"
@@ -66,6 +66,16 @@ def _key(switch_name: str) -> str:
     return f"patchbay:gateways:{switch_name}"
 
 
+def _at_key(switch_name: str) -> str:
+    """When the gateways were last told of; missing after Redis was emptied, until stock is taken."""
+    return f"patchbay:gateways:{switch_name}:at"
+
+
+def last_update(switch_name: str) -> float:
+    """When the gateways of a switch were last told of, seconds since 1970, 0 for never; raises StoreError."""
+    return float(store().get(_at_key(switch_name)) or 0)
+
+
 def gateways_of(switch_name: str) -> dict[str, Gateway]:
     """The gateways of one switch by name; raises StoreError."""
     found = store().hgetall(_key(switch_name))
@@ -73,12 +83,13 @@ def gateways_of(switch_name: str) -> dict[str, Gateway]:
 
 
 def all_gateways() -> list[Gateway]:
-    """The gateways of every switch; raises StoreError."""
-    return [
-        gateway
-        for name in Switch.objects.values_list("name", flat=True)
-        for gateway in gateways_of(name).values()
-    ]
+    """The gateways of every switch; raises StoreError when they are not known."""
+    found: list[Gateway] = []
+    for switch in Switch.objects.all():
+        if switch.is_connected and not last_update(switch.name):
+            raise StoreIsEmpty(f"The gateways of {switch} are not in Redis.")
+        found += gateways_of(switch.name).values()
+    return found
 
 
 def take_stock(switch_name: str, listing: str) -> None:
@@ -94,6 +105,7 @@ def take_stock(switch_name: str, listing: str) -> None:
         if before and (before.state, before.ping) == (gateway.state, gateway.ping):
             gateway = replace(gateway, since=before.since, phrase=before.phrase)
         pipeline.hset(_key(switch_name), gateway.name, orjson.dumps(asdict(gateway)))
+    pipeline.set(_at_key(switch_name), time.time())
     pipeline.execute()
 
 
@@ -132,6 +144,7 @@ def follow(switch_name: str, events: Iterable[Event]) -> bool:
             pipeline.hset(_key(switch_name), name, orjson.dumps(asdict(known[name])))
         else:
             stranger = True
+    pipeline.set(_at_key(switch_name), time.time(), xx=True)
     pipeline.execute()
     return stranger
 

@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from eslbridge.models import Switch
-from eslbridge.store import StoreError
+from eslbridge.store import StoreError, StoreIsEmpty
 from eslbridge.views import sync_cells
 
-from .gateways import all_gateways
+from .gateways import all_gateways, last_update
 from .models import InboundRoute
 from .who_rings import NotKnown, WhoRingsForm
 
@@ -42,9 +42,16 @@ def _gateways_context() -> dict[str, object]:
     trouble = next((switch.trouble for switch in switches if switch.trouble), "")
     trouble = trouble or ("" if switches else "No switch is known yet: start its worker.")
     try:
-        return {"gateways": all_gateways(), "trouble": trouble}
+        found = all_gateways()
+        updated = min((last_update(switch.name) for switch in switches), default=0)
+        # Nothing was ever heard of a switch that does not answer: its empty list says nothing.
+        known = found if found or updated or not trouble else None
+        return {"gateways": known, "trouble": trouble, "updated_at": updated}
+    except StoreIsEmpty:
+        why = "The list of gateways is being made again: Redis had lost it."
     except StoreError:
-        return {"gateways": None, "trouble": "Redis does not answer, so the gateways are not known."}
+        why = "Redis does not answer, so the gateways are not known."
+    return {"gateways": None, "trouble": why}
 
 
 @staff_member_required

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import sip
+from .bridging import hold, transfer, unhold
 from .channel import Channel
 from .farend import accept, refuse, say_bye
 from .userfiles import digest_secret
@@ -98,6 +100,26 @@ class Phone:
     def _press(self, digits: str) -> None:
         for channel in self.channels:
             channel.receive_digits(digits)
+
+    def hold(self) -> None:
+        """Puts every call of this phone on hold: a re-INVITE that sends only."""
+        self.switch.in_loop(self._each_call, hold)
+
+    def resume(self) -> None:
+        self.switch.in_loop(self._each_call, unhold)
+
+    def transfer(self, number: str) -> None:
+        """Sends those it talks to to another number, and is out of the call: a REFER."""
+        self.switch.in_loop(self._refer, number)
+
+    def _each_call(self, act: Callable[[Channel], None]) -> None:
+        for channel in self.channels:
+            act(channel)
+
+    def _refer(self, number: str) -> None:
+        for channel in list(self.channels):
+            if channel.partner is not None:
+                transfer(channel.partner, number)
 
     # What the switch asks of the far end of a channel
 

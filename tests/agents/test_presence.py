@@ -1,10 +1,12 @@
 """Who is registered: moved by the switch's events, corrected by its own list, whatever a phone sends."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from agents import presence, receivers
 from agents.presence import NoListing, follow, take_stock, users
@@ -13,6 +15,7 @@ from eslbridge.models import Switch
 from eslbridge.protocol.events import Event, JsonEvent
 from eslbridge.protocol.frames import Parser
 from eslbridge.simulator import Simulator
+from eslbridge.store import StoreError
 from tests import recordings
 from tests.conftest import wait_until
 
@@ -269,6 +272,30 @@ def test_a_missing_profile_is_said_once(
     for _ in range(3):
         receivers._take_stock(None, SWITCH, NoProfile())  # type: ignore[arg-type]
     assert len([record for record in caplog.records if "does not list" in record.message]) == 1
+
+
+def test_when_a_phone_was_last_seen_is_kept_when_it_goes_by_event_or_from_the_list(db: None) -> None:
+    Switch.objects.create(name="switch-1")
+    follow(SWITCH, [register("1020"), register("1021")])
+    assert presence.last_seen(["1020"]) == {}
+    follow(SWITCH, [event("unregister", from_user="1020", contact="<sip:1020@10.0.0.1:5060;transport=udp>")])
+    take_stock(SWITCH, "<registrations>\n</registrations>\n")
+    seen = presence.last_seen(["1020", "1021", "1022"])
+    assert seen.keys() == {"1020", "1021"}
+    assert all(abs(at - time.time()) < 30 for at in seen.values())
+
+
+def test_an_emptied_redis_is_not_known_rather_than_nobody(db: None) -> None:
+    switch = Switch.objects.create(name="switch-1", link=Switch.Link.CONNECTED, seen_at=timezone.now())
+    with pytest.raises(StoreError):
+        presence.registered()
+    follow(switch, [register("1020")])  # of the others nothing is known yet
+    with pytest.raises(StoreError):
+        presence.registered()
+    take_stock(switch, f"<registrations>\n{registration('1021')}</registrations>\n")
+    assert presence.registered().keys() == {"1021"}
+    Switch.objects.update(link=Switch.Link.LOST)
+    assert presence.registered(["1021", "1022"])["1021"]
 
 
 # --- with a switch ----------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from calls import dialling
 from calls.dialling import LOST, UNHEARD, Follower, in_words, phone_in_words
-from calls.live import Leg, listed_channels
+from calls.legs import Leg
+from calls.live import listed_channels
 from calls.models import Dial
 from eslbridge.protocol.events import Event, JsonEvent
 from tests.recorded_calls import Stock, altered, events_of, job_of, load, made

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calls import live
-from calls.live import ANSWERED, RINGING, Call, Leg, Projection, grouped, listed_channels
+from calls.grouping import Call, grouped
+from calls.legs import ANSWERED, GONE, LONGEST, RINGING, Leg
+from calls.live import Projection, listed_channels
 from eslbridge.link import SUBSCRIPTIONS
 from eslbridge.models import Switch
 from eslbridge.protocol.events import Event, JsonEvent
@@ -266,7 +268,7 @@ def test_vanillas_loopback_to_voicemail_is_part_of_the_call_and_no_phone(name: s
     }
     projection = Memory(SWITCH)
     for event in events:
-        if event.name in live.GONE and event["Unique-ID"] in loopback:
+        if event.name in GONE and event["Unique-ID"] in loopback:
             break
         projection.follow([event])
         calls = calls_of(projection)
@@ -348,7 +350,7 @@ def picture(projection: Projection) -> list[str]:
 def test_half_of_the_events_never_leave_a_ghost_whose_end_was_told(data: st.DataObject) -> None:
     events = events_of(data.draw(st.sampled_from(recorded_calls.every_call())))
     kept = [event for event in events if data.draw(st.booleans())]
-    told = {event["Unique-ID"] for event in kept if event.name in live.GONE}
+    told = {event["Unique-ID"] for event in kept if event.name in GONE}
     assert not told & set(played(kept).legs)
 
 
@@ -413,7 +415,7 @@ def test_any_callers_name_reaches_redis(name: str, projection: Projection) -> No
         [altered(events_of("did")[0], Caller_Caller_ID_Name=name, Caller_Caller_ID_Number=name)]
     )
     (leg,) = live.legs_of(SWITCH)
-    assert len(leg.caller_name) <= live.LONGEST
+    assert len(leg.caller_name) <= LONGEST
     leg.caller_name.encode()
     assert "\0" not in leg.caller_name
 

@@ -9,6 +9,7 @@ import pytest
 
 from agents import presence
 from calls import dialling, live, tasks
+from calls.legs import ANSWERED, RINGING
 from calls.models import Dial
 from cdr.models import Call as Record
 from cdr.models import Leg
@@ -33,7 +34,7 @@ def phones(simulator: Simulator, worker: Worker) -> Simulator:
 
 
 def registered() -> set[str]:
-    return {user for user in presence.registered() if user.startswith("102")}
+    return {user for user in presence.users(SWITCH) if user.startswith("102")}
 
 
 def alice() -> Any:
@@ -59,7 +60,7 @@ def originates(simulator: Simulator) -> list[str]:
 def test_a_dial_from_the_button_to_the_record(phones: Simulator, settings: Any) -> None:
     asked = until(dialling.dial(alice(), "1021", None), Dial.State.ANSWERED)
     (call,) = live.active_calls()
-    assert (call.caller, call.callee, call.state, len(call.legs)) == ("1020", "1021", live.ANSWERED, 2)
+    assert (call.caller, call.callee, call.state, len(call.legs)) == ("1020", "1021", ANSWERED, 2)
     dialling.cancel(asked)
     until(asked, Dial.State.ENDED)
     wait_until(lambda: Leg.objects.filter(call=asked.pk).count() == 2, "both legs")
@@ -160,7 +161,7 @@ def test_a_connection_that_is_cut_while_the_phone_rings_loses_nothing(phones: Si
     wait_until(lambda: Switch.objects.get().link != Switch.Link.CONNECTED, "the loss to be noticed")
     until(asked, Dial.State.ANSWERED)
     (call,) = live.active_calls()
-    assert (call.state, len(call.legs)) == (live.ANSWERED, 2)
+    assert (call.state, len(call.legs)) == (ANSWERED, 2)
 
     # And a switch that restarts leaves no ghosts.
     phones.restart()
@@ -200,7 +201,7 @@ def test_a_worker_that_is_killed_while_the_phone_rings_is_replaced(
     assert gone.cause == dialling.LOST
     assert state_of(asked) == Dial.State.RINGING_AGENT
     (call,) = wait_until(live.active_calls, "the dial's call")
-    assert (call.uuid, call.callee, call.state) == (str(asked.pk), "1021", live.RINGING)
+    assert (call.uuid, call.callee, call.state) == (str(asked.pk), "1021", RINGING)
     dialling.cancel(asked)
     until(asked, Dial.State.FAILED)
     assert asked.cause == "Cancelled."

@@ -317,15 +317,15 @@ def test_a_redis_that_comes_back_empty_is_filled_again_within_five_seconds(
 
     start()
     agent = make_agent(1020)
-    wait_until(lambda: presence.registered().get(agent.extension), "the phone to register")
+    wait_until(lambda: presence.users(row().name).get(agent.extension), "the phone to register")
     link = linking.Client("127.0.0.1", settings_port(), "ClueCon")
     link.connect()
     link.bgapi("originate", f"user/1020@{row().domain} &park")
     wait_until(live.active_calls, "the call")
 
     redis_client.flushdb()
-    wait_until(lambda: presence.registered().get(agent.extension), "the phone again", seconds=5)
-    wait_until(live.active_calls, "the call again", seconds=5)
+    wait_until(lambda: presence.users(row().name).get(agent.extension), "the phone again", seconds=5)
+    wait_until(lambda: live.legs_of(row().name), "the call again", seconds=5)
     link.close()
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pbx.stream import RESYNC, Hub, frame
+from eslbridge.store import StoreError
+from pbx import stream
+from pbx.stream import RESYNC, Hub, Present, Rows, frame
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -26,6 +29,57 @@ def test_each_browser_that_comes_is_told_to_fetch_the_present() -> None:
 
     for frames in asyncio.run(first_frames()):
         assert frames == [b"retry: 2000\n\n", frame("hello", b"1"), RESYNC]
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_pages_hear_that_a_worker_is_gone_which_cannot_say_so_itself(
+    monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> None:
+    monkeypatch.setattr(stream, "PULSE_SECONDS", 0.01)
+    troubles = ["", "", "The worker is not running."]
+
+    async def heard() -> list[bytes]:
+        hub = Hub({}, lambda: troubles.pop(0) if len(troubles) > 1 else troubles[0])
+        browser = hub.watch()
+        frames = []
+        while frames[-1:] != [frame("news", b"switch")]:
+            frames.append(await asyncio.wait_for(anext(browser), 5))
+        await browser.aclose()
+        return frames
+
+    assert asyncio.run(heard()).count(frame("news", b"switch")) == 1
+
+
+def test_pages_are_told_once_that_redis_is_away(settings: Any, transactional_db: None) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+
+    async def heard() -> list[bytes]:
+        browser = Hub({}).watch()
+        frames = [await asyncio.wait_for(anext(browser), 5) for _ in range(4)]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(browser), 1.5)
+        return frames
+
+    assert asyncio.run(heard())[2:] == [RESYNC, RESYNC]
+
+
+def test_only_what_news_name_is_read_again_and_after_a_failure_everything() -> None:
+    asked: list[list[str] | None] = []
+
+    def render(told: list[str] | None) -> Present:
+        asked.append(told)
+        if told == ["broken"]:
+            raise StoreError
+        return {"a": ("1", lambda: "<a>")} if told is None else {"b": ("2", lambda: "<b>"), "a": None}
+
+    rows = Rows(render)
+    assert rows.difference(["b"]) == b'{"changed":{"a":"<a>"},"gone":[]}'  # nothing is known yet
+    assert rows.difference(["b"]) == b'{"changed":{"b":"<b>"},"gone":["a"]}'
+    assert rows.difference(["b"]) is None
+    with pytest.raises(StoreError):
+        rows.difference(["broken"])
+    assert rows.difference(["b"]) == b'{"changed":{"a":"<a>"},"gone":["b"]}'
+    assert asked == [None, ["b"], ["b"], ["broken"], None]
 
 
 def test_no_element_drops_the_last_of_several_news() -> None:
