@@ -45,7 +45,7 @@ def main() -> None:
         started = time.perf_counter()
         session.post("/agents/agent/process_import/", token=token[1])
         confirmed.append(time.perf_counter() - started)
-        _until(lambda: not PendingChange.objects.exists())
+        _until(_nothing_waits)
         live.append(time.perf_counter() - started)
         if PublishedFile.objects.count() != others + count:
             sys.exit("Not every agent has a file on the switch: see the page of changes.")
@@ -98,7 +98,12 @@ def _clear() -> None:
         agents = list(mine)
         mine._raw_delete(mine.db)
         outbox.queue_saved(agents)
-    _until(lambda: not PendingChange.objects.exists())
+    _until(_nothing_waits)
+
+
+def _nothing_waits() -> bool:
+    """Of the benchmark's own: somebody else's change may wait for ever."""
+    return not PendingChange.objects.filter(path__startswith="directory/default/5").exists()
 
 
 def _until(condition: Callable[[], bool]) -> None:

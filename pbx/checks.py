@@ -1,6 +1,6 @@
-"""What must be set before anything starts, each with the fix."""
+"""What must be right before anything starts, with the fix. That a variable is missing at all, the settings
+themselves refuse (pbx.launch.surroundings)."""
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
@@ -8,26 +8,11 @@ from agents.encryption import HOW_TO_MAKE_A_KEY, cipher
 
 
 @register
-def secrets_are_set(app_configs: object, **kwargs: object) -> list[CheckMessage]:
-    """SECRET_KEY and FIELD_ENCRYPTION_KEYS have no default: a known key would protect nothing."""
-    missing = []
-    if not settings.SECRET_KEY:
-        missing.append(
-            Error(
-                "SECRET_KEY is not set.",
-                hint="Start ./run, which makes one for its own data, or set it: "
-                "python -c 'import secrets; print(secrets.token_urlsafe(50))'",
-                id="patchbay.E001",
-            )
-        )
+def passwords_can_be_kept(app_configs: object, **kwargs: object) -> list[CheckMessage]:
+    """FIELD_ENCRYPTION_KEYS hold a key: “,” is a list, too."""
     try:
         cipher()
     except ImproperlyConfigured as problem:
-        missing.append(
-            Error(
-                str(problem),
-                hint=f"Without it passwords cannot be kept: {HOW_TO_MAKE_A_KEY}",
-                id="patchbay.E002",
-            )
-        )
-    return missing
+        hint = f"Without it passwords cannot be kept: {HOW_TO_MAKE_A_KEY}"
+        return [Error(str(problem), hint=hint, id="patchbay.E002")]
+    return []

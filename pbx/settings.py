@@ -23,8 +23,8 @@ except surroundings.Problem as problem:
     raise ImproperlyConfigured(str(problem)) from None
 
 DEBUG = env.bool("DEBUG", default=False)
-# An empty key is reported by pbx.checks with the fix; it is never replaced by a default.
-SECRET_KEY = env("SECRET_KEY", default="")
+# Required above, with the fix: a key that everybody knows would protect nothing.
+SECRET_KEY = env("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 if env.bool("BEHIND_HTTPS_PROXY", default=False):
@@ -47,8 +47,18 @@ FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 
 # --- engines ---------------------------------------------------------------------------------------
 # connect_timeout: a form that is saved while PostgreSQL is unreachable must answer, not hang.
+# The others: a connection whose other end is gone without a word (a cut cable, a firewall that forgot it) is
+# given up after about 20 seconds, not after the quarter of an hour or more that TCP takes by itself.
+# DATABASE_URL may say otherwise: …/patchbay?tcp_user_timeout=60000. Unix sockets pay no attention.
 DATABASES = {"default": env.db("DATABASE_URL")}
-DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, **DATABASES["default"].get("OPTIONS", {})}
+PATIENCE = {
+    "connect_timeout": 5,  # seconds
+    "keepalives_idle": 10,  # seconds without a word until the other end is asked whether it is there
+    "keepalives_interval": 3,  # seconds between questions
+    "keepalives_count": 3,  # questions
+    "tcp_user_timeout": 20_000,  # milliseconds that what was sent may stay unconfirmed
+}
+DATABASES["default"]["OPTIONS"] = PATIENCE | DATABASES["default"].get("OPTIONS", {})
 # Each request of an ASGI site runs in another thread: a pool spares each of them a new connection.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # reconnect_timeout: for longer than that the pool would wait longer and longer between its attempts, so that
@@ -97,7 +107,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "pbx.staticfiles.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -51,6 +51,12 @@ RELOADED = "+OK [Success]"
 # Files that are written at the same time: a disk makes many of them durable in the time of one.
 WRITERS = 16
 
+# Seconds, questions and milliseconds; the same as settings.PATIENCE at our end. A Unix socket ignores them.
+_ASK_WHETHER_WE_LIVE = """
+    SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '3', false),
+           set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '20000', false)
+"""
+
 _swept: set[Path] = set()
 
 
@@ -433,10 +439,12 @@ class Publisher:
 def only_publisher(switch: Switch, *, wait: bool = False) -> Iterator[bool]:
     """True while this process alone may publish to that switch (a PostgreSQL advisory lock).
 
-    The lock is the connection's: it may be taken again inside, and ends with the process.
+    The lock is the connection's: it may be taken again inside, and ends with the process. So that it also
+    ends with its machine, PostgreSQL is told to ask whether that is still there (else after two hours).
     """
     key = f"patchbay publisher {switch.pk}"
     with connection.cursor() as cursor:
+        cursor.execute(_ASK_WHETHER_WE_LIVE)
         if wait:
             cursor.execute("SELECT pg_advisory_lock(hashtext(%s)) IS NOT NULL", [key])
         else:

@@ -2,12 +2,15 @@
 
 import xml.etree.ElementTree as ET
 
+from agents.models import Agent
+
 from .findings import Findings, many, ok, problem, unknown, warning
 from .site import Site, is_loopback, params
 from .switch import SOCKET_CONF
 
 VANILLA_PASSWORD = "1234"  # noqa: S105 - vanilla's for its users: the one to find
 VANILLA_USERS = range(1000, 1020)
+_GUESSED = f"can be had with the password {VANILLA_PASSWORD}, the first that everybody tries"
 # An address that nobody has (RFC 5737): an ACL that lets it in lets everybody in.
 STRANGER = "203.0.113.1"
 # What the switch uses when event_socket.conf names no ACL (since 1.6).
@@ -50,26 +53,41 @@ def check_exposure(site: Site) -> Findings:
 
 
 def check_default_password(site: Site) -> Findings:
-    if site.ask("global_getvar default_password") != VANILLA_PASSWORD:
-        yield ok(f"default_password is not {VANILLA_PASSWORD}")
-        return
+    """Whether phones can be had with vanilla's password, and calls wait for it to be changed."""
+    is_default = site.ask("global_getvar default_password") == VANILLA_PASSWORD
     fix = "Set default_password in vars.xml to something long, then python manage.py esl reloadxml"
-    questions = {f"user_data {user}@{site.directory_domain} param password": user for user in VANILLA_USERS}
-    answers = site.ask_all(list(questions))
-    users = [user for each, user in questions.items() if answers[each].strip() == VANILLA_PASSWORD]
-    if users:
-        yield problem(
-            f"{many(len(users), 'phone')}, like {users[0]}, can be had with the password {VANILLA_PASSWORD}, "
-            "the first that everybody tries",
-            f"{fix}; agents get another one by “New password”.",
+    agents, phones = _users_with_it(site)
+    if agents:
+        yield warning(
+            f"{many(len(agents), 'agent')}, like {agents[0]}, {_GUESSED}",
+            "Choose them on the page Agents and give them “New passwords” as soon as somebody can set up "
+            "their phones: until then whoever reaches the switch can make calls as they.",
         )
-    delay = _delay(site.xml("xml_locate dialplan context name default"))
+    if phones:
+        yield warning(
+            f"{many(len(phones), 'phone')}, like {phones[0]}, {_GUESSED}",
+            f"{fix}. Or make agents of them, and give those new passwords: python manage.py adopt_xml",
+        )
+    delay = _delay(site.xml("xml_locate dialplan context name default")) if is_default else 0
     if delay:
         yield warning(
             f"default_password is {VANILLA_PASSWORD}, so each call in context default waits {delay:g} s", fix
         )
-    if not users and not delay:
-        yield ok(f"default_password is {VANILLA_PASSWORD}, but no phone has it and no call waits for it")
+    if not (agents or phones or delay):
+        its = (
+            f"is {VANILLA_PASSWORD}, but no call waits for it" if is_default else f"is not {VANILLA_PASSWORD}"
+        )
+        yield ok(f"default_password {its}, and no phone has that password")
+
+
+def _users_with_it(site: Site) -> tuple[list[str], list[str]]:
+    """The agents, and vanilla's own users, that can be had with vanilla's password."""
+    asked = {f"user_data {user}@{site.directory_domain} param password": str(user) for user in VANILLA_USERS}
+    answers = site.ask_all(list(asked))
+    users = [user for each, user in asked.items() if answers[each].strip() == VANILLA_PASSWORD]
+    site.require_database()
+    agents = set(Agent.objects.active().filter(extension__in=users).values_list("extension", flat=True))
+    return [user for user in users if user in agents], [user for user in users if user not in agents]
 
 
 def _delay(context: ET.Element | None) -> float:

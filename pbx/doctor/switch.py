@@ -36,7 +36,7 @@ def check_event_socket(site: Site) -> Findings:
         return
     yield ok(f"{where} answers and takes the password")
     if settings.FS_ESL_PASSWORD == KNOWN_PASSWORD and not site.is_simulated:
-        yield warning(
+        yield problem(
             f"the password is {KNOWN_PASSWORD}, which everybody knows",
             f"Set another one in {SOCKET_CONF} and FS_ESL_PASSWORD: whoever has it can run any command on "
             "the switch's host.",

@@ -19,6 +19,7 @@ from eslbridge.link import Link, LinkIsDown
 from eslbridge.models import PendingChange, PublishedFile, Reload, Switch
 from eslbridge.publishing.state import SyncState, sync_states
 from eslbridge.simulator import Simulator
+from pbx.settings import PATIENCE
 from tests.conftest import wait_until
 from tests.factories import make_agent, make_switch
 
@@ -638,3 +639,9 @@ def test_without_a_host_a_worker_holds_no_link(settings: Any, said: list[str]) -
 )
 def test_the_version_is_shown_short(answer: str, short: str) -> None:
     assert linking.short_version(answer) == short
+
+
+def test_the_connection_that_listens_is_given_up_like_any_other(db: None) -> None:
+    listening = linking._connection_parameters()
+    assert PATIENCE.items() <= listening.items()
+    assert "pool" not in listening
