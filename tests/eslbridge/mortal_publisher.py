@@ -62,6 +62,9 @@ def publish_and_be_killed(switch_id: int, port: int, last: int) -> NoReturn:
 
 
 def main(switch_id: int, port: int) -> None:
+    from eslbridge import client, models  # noqa: F401 - once, and not in every child
+    from eslbridge.publishing import publisher  # noqa: F401
+
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -77,5 +80,8 @@ def main(switch_id: int, port: int) -> None:
 if __name__ == "__main__":
     import django
 
+    from django.conf import settings
+
+    settings.DATABASES["default"]["OPTIONS"].pop("pool", None)  # one connection, closed with its process
     django.setup()
     main(*map(int, sys.argv[1:]))

@@ -69,6 +69,9 @@ def half_files(conf: Path) -> list[str]:
     ]
 
 
+# Some thirty processes live and die, one after another, each with a PostgreSQL session of its own: four
+# seconds, but more than a minute where ten others want the processor.
+@pytest.mark.timeout(400)
 def test_killed_between_any_two_steps_the_change_still_arrives(
     publish_until: Callable[[int], int],
     simulator: Simulator,
