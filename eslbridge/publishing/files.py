@@ -1,5 +1,6 @@
 """The configuration directory of one switch: whole files or none, and never a file that is not ours."""
 
+import ctypes
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -8,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from eslbridge.switchxml import managed_by
 
 _TEMPORARY = ".patchbay-tmp"
+_libc = ctypes.CDLL(None, use_errno=True)  # syncfs(2), which Python does not have
 
 
 class NotOurs(Exception):
@@ -52,13 +54,19 @@ class ConfDir:
 
         Raises NotOurs, and changes nothing, when somebody else's file stands there.
         """
-        self.read(path)  # again, at the last moment: somebody may have put a file there since
-        file = self._file(path)
+        self.stage(path, content)
+        self.place(path, content)
+
+    def stage(self, path: str, content: str | None, *, durable: bool = True) -> None:
+        """Write the whole file beside its place, from where `place` moves it.
+
+        Not `durable` is for many: they all are after one `flush`. Nothing stays there when it fails.
+        """
         if content is None:
-            file.unlink(missing_ok=True)
             return
+        file = self._file(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}{_TEMPORARY}")
+        temporary = _beside(file)
         try:
             # 0640: user files hold passwords. The switch reads them through the directory's group.
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o640)
@@ -66,11 +74,39 @@ class ConfDir:
                 self._share_with_the_group_of(file.parent, descriptor)
                 stream.write(as_bytes(content))
                 stream.flush()
-                os.fsync(descriptor)
-            temporary.replace(file)
-        except OSError:
-            with suppress(OSError):  # the first fault is the one to tell
-                temporary.unlink(missing_ok=True)
+                if durable:
+                    os.fsync(descriptor)
+        except OSError as problem:
+            self.unstage(path)
+            # What goes wrong while writing names no file by itself.
+            raise OSError(problem.errno, problem.strerror, problem.filename or str(file)) from problem
+
+    def unstage(self, path: str) -> None:
+        """Take away what `stage` wrote; silently, since there is a fault to tell already."""
+        with suppress(OSError):
+            _beside(self._file(path)).unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Make all that was written to this disk durable at once."""
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if _libc.syncfs(descriptor):
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), str(self.root))
+        finally:
+            os.close(descriptor)
+
+    def place(self, path: str, content: str | None) -> None:
+        """Move what was staged into its place, or take the file away (None)."""
+        file = self._file(path)
+        try:
+            self.read(path)  # again, at the last moment: somebody may have put a file there since
+            if content is None:
+                file.unlink(missing_ok=True)
+            else:
+                _beside(file).replace(file)
+        except (OSError, NotOurs):
+            self.unstage(path)
             raise
 
     @staticmethod
@@ -111,6 +147,11 @@ class ConfDir:
                     continue
                 if managed_by(text) is not None:
                     yield f"{directory}/{name}", text
+
+
+def _beside(file: Path) -> Path:
+    """Where the next content of this file is written: the switch does not include it."""
+    return file.with_name(f".{file.name}{_TEMPORARY}")
 
 
 def _text(file: Path) -> str:

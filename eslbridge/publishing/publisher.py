@@ -48,7 +48,7 @@ RELOAD_TIMEOUT = 60.0
 QUESTIONS = 250
 READ_BACK_TIMEOUT = 30.0
 RELOADED = "+OK [Success]"
-# Files that are written at the same time: a disk makes many of them durable in the time of one.
+# Files that are written at the same time. More than these are made durable all at once.
 WRITERS = 16
 
 # Seconds, questions and milliseconds; the same as settings.PATIENCE at our end. A Unix socket ignores them.
@@ -289,14 +289,38 @@ class Publisher:
         self._make_durable(items)
 
     def _put(self, contents: list[tuple[_Item, str | None]]) -> None:
+        """All beside their places first, then into them: nothing is replaced before its successor is safe."""
+        is_few = len(contents) <= WRITERS
         with ThreadPoolExecutor(WRITERS) as writers:
-            each = map if len(contents) <= WRITERS else writers.map
-            for done, _ in enumerate(each(lambda pair: self._write_one(*pair), contents), start=1):
+            each = map if is_few else writers.map
+            for done, _ in enumerate(each(lambda one: self._stage(*one, durable=is_few), contents), start=1):
                 self.progress("Writing", done, len(contents))
+            if not is_few:
+                self._flush([item for item, _ in contents])
+            for done, _ in enumerate(each(lambda one: self._place(*one), contents), start=1):
+                self.progress("Putting into place", done, len(contents))
 
-    def _write_one(self, item: _Item, content: str | None) -> None:
+    def _stage(self, item: _Item, content: str | None, *, durable: bool) -> None:
         try:
-            self.disk.write(item.path, content)
+            self.disk.stage(item.path, content, durable=durable)
+        except NotOurs as refused:
+            item.fails(str(refused))
+        except OSError as problem:
+            item.stumbles(problem)
+
+    def _flush(self, items: list[_Item]) -> None:
+        try:
+            self.disk.flush()
+        except OSError as problem:
+            for item in items:
+                item.stumbles(problem)
+                self.disk.unstage(item.path)
+
+    def _place(self, item: _Item, content: str | None) -> None:
+        if item.failure:
+            return
+        try:
+            self.disk.place(item.path, content)
         except NotOurs as refused:
             item.fails(str(refused))
         except OSError as problem:

@@ -79,7 +79,6 @@ def main(switch_id: int, port: int) -> None:
 
 if __name__ == "__main__":
     import django
-
     from django.conf import settings
 
     settings.DATABASES["default"]["OPTIONS"].pop("pool", None)  # one connection, closed with its process

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -556,6 +557,50 @@ def test_one_file_that_cannot_be_written_does_not_hold_up_the_others(
 
     assert state(held).name == "pending"
     assert {each.name for each in sync_states(free).values()} == {"live"}
+
+
+def test_a_quota_that_ends_in_the_middle_of_a_file_leaves_nothing_of_it(
+    publisher: Publisher, switch_folders: Path
+) -> None:
+    agent = make_agent(1020)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))  # half an agent
+    try:
+        publisher.publish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert state(agent).name == "pending"
+    assert "1020.xml" in state(agent).why and "File too large" in state(agent).why
+    assert list(switch_folders.rglob("*1020*")) == []
+
+
+def test_many_files_that_cannot_be_made_durable_replace_none(
+    publisher: Publisher, simulator: Simulator, switch_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = [make_agent(1020 + number, name="Before") for number in range(publishing.WRITERS + 1)]
+    publisher.publish()
+    for agent in agents:
+        agent.name = "After"
+        agent.save()
+    before = reloads(simulator)
+
+    def full(self: files.ConfDir) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.ConfDir, "flush", full)
+        publisher.publish()
+
+    assert "No space left on device" in state(agents[0]).why
+    assert {each.name for each in sync_states(agents).values()} == {"pending"}
+    assert list(switch_folders.rglob(".*")) == []
+    assert "Before" in user_file(switch_folders, 1020).read_text()
+    assert reloads(simulator) == before
+
+    try_now(publisher.switch)
+    publisher.publish()
+    assert {each.name for each in sync_states(agents).values()} == {"live"}
 
 
 def test_a_directory_that_cannot_be_made_durable_is_a_reason_too(
