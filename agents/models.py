@@ -22,11 +22,15 @@ from .validators import (
 
 PASSWORD_LENGTH = 24  # of 62 characters: 142 bits
 _ALPHABET = string.ascii_letters + string.digits
+_FAIR = 256 // len(_ALPHABET) * len(_ALPHABET)  # bytes below fall on each letter equally often
 
 
 def new_password() -> str:
     """A SIP password of 24 letters and digits from the system's random source."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
+    fair = b""
+    while len(fair) < PASSWORD_LENGTH:  # asked for all at once: an import makes thousands
+        fair += bytes(byte for byte in secrets.token_bytes(2 * PASSWORD_LENGTH) if byte < _FAIR)
+    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in fair[:PASSWORD_LENGTH])
 
 
 def new_pin() -> str:

@@ -65,17 +65,17 @@ class ConfDir:
         if content is None:
             return
         file = self._file(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(file)
         try:
-            # 0640: user files hold passwords. The switch reads them through the directory's group.
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o640)
-            with os.fdopen(descriptor, "wb") as stream:
+            descriptor = self._open(_beside(file))
+            try:
                 self._share_with_the_group_of(file.parent, descriptor)
-                stream.write(as_bytes(content))
-                stream.flush()
+                rest = as_bytes(content)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
                 if durable:
                     os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as problem:
             self.unstage(path)
             # What goes wrong while writing names no file by itself.
@@ -108,6 +108,16 @@ class ConfDir:
         except (OSError, NotOurs):
             self.unstage(path)
             raise
+
+    @staticmethod
+    def _open(file: Path) -> int:
+        # 0640: user files hold passwords. The switch reads them through the directory's group.
+        options = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        try:
+            return os.open(file, options, 0o640)
+        except FileNotFoundError:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(file, options, 0o640)
 
     @staticmethod
     def _share_with_the_group_of(directory: Path, descriptor: int) -> None:
