@@ -72,7 +72,10 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
         ("Who", {"fields": ["extension", "name", "email", "user", "is_active"]}),
         ("On the switch", {"fields": ["sync", "phone", "credentials", "rendered"]}),
         ("Caller ID", {"fields": ["caller_id_name", "caller_id_number", "outbound_caller_id"]}),
-        ("Permissions", {"fields": ["may_call_local", "may_call_domestic", "may_call_international"]}),
+        (
+            "Permissions",
+            {"fields": ["may_call_local", "may_call_domestic", "may_call_international", "may_call_premium"]},
+        ),
         ("Phone", {"fields": ["media", "call_group"]}),
         ("Voicemail", {"fields": ["voicemail_pin"]}),
     ]

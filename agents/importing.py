@@ -14,6 +14,7 @@ from eslbridge.switchxml import UnsafeValue, check_value
 
 from .models import Agent, new_pin
 from .numbers import to_e164
+from .validators import claims_asked_once
 
 _PASSWORD = re.compile(r"[!-~]{12,64}", re.ASCII)
 
@@ -53,6 +54,7 @@ class AgentResource(PublishedResource):
     local_calls = Column("may_call_local", YesNo(), "yes or no.", keeps=True)
     domestic_calls = Column("may_call_domestic", YesNo(), "yes or no.", keeps=True)
     international_calls = Column("may_call_international", YesNo(), "yes or no.", keeps=True)
+    premium_calls = Column("may_call_premium", YesNo(), "yes or no.", keeps=True)
     media = Column("media", OneOf(dict(Agent.Media.choices)), "either, desk or webrtc.", keeps=True)
     call_group = Column("call_group", Word(), "One word; members pick up one another's calls.")
     voicemail_pin = Column(
@@ -65,6 +67,10 @@ class AgentResource(PublishedResource):
     class Meta:
         model = Agent
         import_id_fields = ["extension"]
+
+    def import_data(self, *args: Any, **kwargs: Any) -> Any:
+        with claims_asked_once():
+            return super().import_data(*args, **kwargs)
 
     def wrong(self, instance: Agent, changed: set[str]) -> Mapping[str, str]:
         if "password" in changed:

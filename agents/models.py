@@ -12,6 +12,7 @@ from eslbridge.models import PublishedModel
 from .encryption import EncryptedTextField
 from .numbers import to_e164
 from .validators import (
+    claimed_extensions,
     validate_call_group,
     validate_caller_id_number,
     validate_display_name,
@@ -111,6 +112,7 @@ class Agent(PublishedModel):
     may_call_local = models.BooleanField("local calls", default=True)
     may_call_domestic = models.BooleanField("domestic calls", default=True)
     may_call_international = models.BooleanField("international calls", default=False)
+    may_call_premium = models.BooleanField("premium-rate calls", default=False)
 
     media = models.CharField(
         max_length=8,
@@ -151,6 +153,8 @@ class Agent(PublishedModel):
                 self.outbound_caller_id = to_e164(self.outbound_caller_id)
             except ValidationError as refused:
                 errors["outbound_caller_id"] = refused
+        if owner := claimed_extensions().get(self.extension):
+            errors["extension"] = f"{owner} has this extension. Choose another."
         if self.voicemail_pin == self.extension:
             errors["voicemail_pin"] = "The voicemail PIN may not be the extension."
         if errors:
@@ -171,6 +175,7 @@ class Agent(PublishedModel):
             "local": self.may_call_local,
             "domestic": self.may_call_domestic,
             "international": self.may_call_international,
+            "premium": self.may_call_premium,
         }
         return ",".join(name for name, yes in allowed.items() if yes)
 

@@ -47,6 +47,11 @@ def in_words(e164: str) -> str:
     except phonenumbers.NumberParseException:
         return e164
     shown = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-    # Not phonenumbers.geocoder: it loads 100 MB of places for the name of a country.
-    country = Locale("en").territories.get(phonenumbers.region_code_for_number(number) or "")
+    country = country_name(phonenumbers.region_code_for_number(number) or "")
     return f"{shown}, {country}" if country else shown
+
+
+def country_name(region: str) -> str:
+    """“United States” for US; empty when it is no country."""
+    # Not phonenumbers.geocoder: it loads 100 MB of places for the name of a country.
+    return Locale("en").territories.get(region, "")

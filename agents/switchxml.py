@@ -47,6 +47,10 @@ def _user(agent: Agent, revision: str) -> Element:
 def _params(agent: Agent) -> Iterator[Element]:
     yield _param("password", agent.password)
     yield _param("vm-password", agent.voicemail_pin)
+    # Whoever talks is counted, on calls in both directions: ring groups skip busy members. On a call to the
+    # phone the variables below come too late when it is the only one that rings (mod_dptools.c).
+    yield _param("dial-var-execute_on_answer", _counted(agent))
+    yield _param("dial-var-limit_ignore_transfer", "true")
     if agent.email:
         if not is_email_for_switch(agent.email):  # not from a form; a shell on the switch may read it
             raise UnsafeValue(
@@ -56,9 +60,16 @@ def _params(agent: Agent) -> Iterator[Element]:
         yield _param("vm-email-all-messages", "true")
 
 
+def _counted(agent: Agent) -> str:
+    return f"limit hash patchbay busy_{agent.extension} -"
+
+
 def _variables(agent: Agent) -> Iterator[Element]:
     yield _variable("user_context", CONTEXT)
     yield _variable("accountcode", agent.extension)
+    yield _variable("patchbay_agent", agent.extension)
+    yield _variable("execute_on_answer", _counted(agent))
+    yield _variable("limit_ignore_transfer", "true")
     yield _variable("toll_allow", agent.toll_allow)
     yield _variable("effective_caller_id_name", agent.shown_name, "Caller ID name")
     yield _variable("effective_caller_id_number", agent.shown_number, "Caller ID number")
@@ -116,7 +127,7 @@ def _condition(field: str, expression: str, *actions: tuple[str, str]) -> Elemen
     )
 
 
-def _local_extension(target: Target) -> Element:
+def agents_rule(target: Target) -> Element:
     """Rings whoever the directory knows under 4 to 6 digits; after that, voicemail."""
     user = "${destination_number}@" + target.domain
     return Element(
@@ -141,30 +152,14 @@ def _local_extension(target: Target) -> Element:
     )
 
 
-_OWN_CONTEXT = f"dialplan/00_{CONTEXT}.xml"
 _DEFAULT_RULE = f"dialplan/default/00_{CONTEXT}_agents.xml"
-
-
-@publishes_always("agents.dialplan", directory="dialplan", paths=[_OWN_CONTEXT])
-def own_context(path: str, target: Target) -> Rendered:
-    """The context of the agents' calls: agents first, then whatever the switch's own `default` knows."""
-    fall_through = Element(
-        "extension",
-        {"name": "patchbay_default"},
-        (_condition("destination_number", "^([0-9A-Za-z*#+_.-]{1,64})$", ("transfer", "$1 XML default")),),
-    )
-    context = Element("context", {"name": CONTEXT}, (_local_extension(target), fall_through))
-    return Rendered(
-        document("agents.dialplan:0", [context]),
-        (_is_read(f"xml_locate dialplan context name {CONTEXT}", path),),
-    )
 
 
 @publishes_always("agents.default_rule", directory="dialplan/default", paths=[_DEFAULT_RULE])
 def default_rule(path: str, target: Target) -> Rendered:
     """The same rule in `default`, for calls that get there by other ways (hand-made users and transfers)."""
     return Rendered(
-        document("agents.default_rule:0", [_local_extension(target)]),
+        document("agents.default_rule:0", [agents_rule(target)]),
         (_is_read("xml_locate dialplan context name default", path),),
     )
 

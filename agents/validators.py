@@ -1,6 +1,9 @@
 """Rules for what users type about phones. One place: forms, API and imports all call these."""
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from django.core.exceptions import ValidationError
 
@@ -13,6 +16,36 @@ _PIN = re.compile(r"[0-9]{4,10}", re.ASCII)
 _EMAIL = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+", re.ASCII)
 # The switch cuts a caller-ID name at `"`, `@`, `:` and `/`; braces and backslashes mean something to it.
 _NOT_CARRIED = re.compile(r'["@:/{}\\]')
+
+
+# What else than agents has an extension: each returns it with whose it is, in words. Rooms above register.
+_claims: list[Callable[[], Mapping[str, str]]] = []
+
+
+def claims_extensions(find: Callable[[], Mapping[str, str]]) -> Callable[[], Mapping[str, str]]:
+    """Register a function that returns the extensions that no agent may have, with whose they are."""
+    _claims.append(find)
+    return find
+
+
+_known: ContextVar[dict[str, str] | None] = ContextVar("claimed extensions", default=None)
+
+
+def claimed_extensions() -> dict[str, str]:
+    """Every extension that is not an agent's, with whose it is: “The ring group 6000 Sales”."""
+    if (known := _known.get()) is not None:
+        return known
+    return {extension: owner for find in _claims for extension, owner in find().items()}
+
+
+@contextmanager
+def claims_asked_once() -> Iterator[None]:
+    """Inside, the claims are those of its beginning: for imports of thousands."""
+    token = _known.set(claimed_extensions())
+    try:
+        yield
+    finally:
+        _known.reset(token)
 
 
 def validate_extension(value: str) -> None:

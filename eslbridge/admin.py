@@ -12,9 +12,10 @@ from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.timezone import localtime
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
@@ -24,6 +25,7 @@ from .models import PendingChange, Reload, Switch
 from .publishing import outbox
 from .publishing.history import last_changes
 from .publishing.state import changed_lines, preview, sync_states
+from .references import references
 from .store import StoreError
 
 
@@ -117,10 +119,22 @@ class PublishedAdmin(ModelAdmin):
         field = form.fields[name]
         if isinstance(field, ModelChoiceField) and before is not None:
             before = field.queryset.filter(pk=before).first()
+        before, after = (field.prepare_value(value) for value in (before, after))
         return f"{label}: “{before if before is not None else ''}” → “{after if after is not None else ''}”"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*super().get_readonly_fields(request, obj), "sync", "rendered"]
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What else goes with them; and what points to them, which must be changed first."""
+        deleted, counts, forbidden, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, forbidden, [*protected, *map(_linked, references(objs))]
+
+
+def _linked(instance: models.Model) -> SafeString:
+    url = reverse(f"admin:{instance._meta.app_label}_{instance._meta.model_name}_change", args=[instance.pk])
+    name = capfirst(instance._meta.verbose_name)
+    return format_html('{}: <a href="{}">{}</a>', name, url, instance)
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -101,8 +101,8 @@ class PendingChange(models.Model):
         default=False,
         help_text="The switch or a rule said no: a person has to look. Else it comes by itself.",
     )
-    told = models.BooleanField(
-        default=False, help_text="The switch has the file and was told what to let go of; it is waited for."
+    told_at = models.DateTimeField(
+        null=True, help_text="The switch has the file and was told then what to let go of; it is waited for."
     )
     retry_at = models.DateTimeField(default=timezone.now)
 

@@ -42,7 +42,11 @@ FS_TIME_ZONE = env("FS_TIME_ZONE", default="")
 FS_CDR_DIR = env("FS_CDR_DIR", default="")
 DEFAULT_CALLER_ID = env("DEFAULT_CALLER_ID", default="")
 DEFAULT_CALLER_NAME = env("DEFAULT_CALLER_NAME", default="")
-DEFAULT_REGION = env("DEFAULT_REGION", default="US")
+# Who is called back by the emergency services; without it the site's number.
+EMERGENCY_CALLER_ID = env("EMERGENCY_CALLER_ID", default="")
+# SIP profiles of the switch whose files include those of a folder of their own name: there gateways can be.
+FS_GATEWAY_PROFILES = env.list("FS_GATEWAY_PROFILES", default=["external"])
+DEFAULT_REGION = env("DEFAULT_REGION", default="US").upper()
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 
 # --- engines ---------------------------------------------------------------------------------------

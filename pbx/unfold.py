@@ -63,14 +63,19 @@ UNFOLD = {
             {
                 "title": "Phones",
                 "separator": True,
-                "items": [_item("Agents", "support_agent", "admin:agents_agent_changelist")],
+                "items": [
+                    _item("Agents", "support_agent", "admin:agents_agent_changelist"),
+                    _item("Ring groups", "groups_2", "admin:routes_ringgroup_changelist"),
+                ],
             },
             {
                 "title": "Routing",
                 "separator": True,
                 "items": [
                     _item("Inbound routes", "call_received", "admin:routes_inboundroute_changelist"),
-                    _item("Gateways", "router", "gateways", "gateways_down"),
+                    _item("Outbound routes", "call_made", "admin:routes_outboundroute_changelist"),
+                    _item("Gateways", "router", "admin:routes_gateway_changelist", "gateways_down"),
+                    _item("Business hours", "schedule", "admin:routes_businesshours_changelist"),
                     _item("Who rings if …", "live_help", "who_rings"),
                 ],
             },

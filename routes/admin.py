@@ -1,42 +1,64 @@
-"""The routes' pages."""
+"""The pages of routing."""
 
-from django.contrib import admin
-from django.http import HttpRequest
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import display
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
 
-from agents.models import Agent
+from agents.numbers import in_words
 from eslbridge.admin import PublishedAdmin
 from eslbridge.importing.admin import SpreadsheetAdmin
+from eslbridge.store import StoreError
 
-from .importing import InboundRouteResource
-from .models import InboundRoute
+from . import carriers
+from .calendars import add_holidays
+from .destinations import told
+from .gateways import Gateway as LiveGateway
+from .gateways import all_gateways
+from .hours_forms import BusinessHoursForm, CloseForm
+from .importing import InboundRouteResource, RingGroupResource
+from .models import BusinessHours, Gateway, Holiday, InboundRoute, OutboundRoute, RingGroup
+
+
+class PointingAdmin(SpreadsheetAdmin, PublishedAdmin):
+    """A published model with destinations: what they lead to is fetched once for a page."""
+
+    change_form_before_template = "routes/_destinations.html"
+    change_form_outer_after_template = "routes/_asked.html"
+
+    def prepare_rows(self, rows: list[Any]) -> None:
+        self.model.fetch_targets(rows)
+        super().prepare_rows(rows)
 
 
 @admin.register(InboundRoute)
-class InboundRouteAdmin(SpreadsheetAdmin, PublishedAdmin):
+class InboundRouteAdmin(PointingAdmin):
     resource_classes = [InboundRouteResource]
     list_display = ["number", "description", "what_happens", "sync"]
-    list_select_related = ["agent"]
-    list_filter = ["is_active"]
-    search_fields = ["did", "description", "agent__extension", "agent__name"]
+    list_select_related = ["hours"]
+    list_filter = ["is_active", "hours"]
+    search_fields = ["did", "description"]
     live_rows_url = "route_rows"
-    change_form_outer_after_template = "routes/inbound_who_rings.html"
     readonly_fields = ["what_happens"]
     fieldsets = [
         ("Number", {"fields": ["did", "description", "is_active"]}),
-        ("Destination", {"fields": ["agent"]}),
+        (
+            "Where calls go",
+            {"fields": ["destination", "ring_seconds", "unanswered_destination", "busy_destination"]},
+        ),
+        ("Business hours", {"fields": ["hours", "closed_destination"]}),
         ("On the switch", {"fields": ["what_happens", "sync", "rendered"]}),
     ]
 
     def get_fieldsets(self, request: HttpRequest, obj: InboundRoute | None = None):
-        return self.fieldsets if obj else self.fieldsets[:2]
-
-    def formfield_for_foreignkey(self, db_field, request, **kwargs):
-        if db_field.name == "agent":
-            kwargs["queryset"] = Agent.objects.order_by("-is_active", "extension")
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+        return self.fieldsets if obj else self.fieldsets[:3]
 
     @display(description="DID", ordering="did")
     def number(self, route: InboundRoute) -> str:
@@ -45,3 +67,267 @@ class InboundRouteAdmin(SpreadsheetAdmin, PublishedAdmin):
     @display(description="What happens")
     def what_happens(self, route: InboundRoute) -> SafeString:
         return format_html("{}", route.in_words)
+
+
+@admin.register(RingGroup)
+class RingGroupAdmin(PointingAdmin):
+    resource_classes = [RingGroupResource]
+    list_display = ["extension", "name", "who", "strategy", "after", "sync"]
+    list_display_links = ["extension", "name"]
+    list_filter = ["is_active", "strategy"]
+    search_fields = ["extension", "name"]
+    live_rows_url = "group_rows"
+    fieldsets = [
+        ("Group", {"fields": ["extension", "name", "is_active"]}),
+        (
+            "Whom it rings",
+            {"fields": ["members", "strategy", "ring_seconds", "total_seconds", "skips_busy", "prefix"]},
+        ),
+        ("Then", {"fields": ["then"]}),
+        ("On the switch", {"fields": ["sync", "rendered"]}),
+    ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: RingGroup | None = None):
+        return self.fieldsets if obj else self.fieldsets[:3]
+
+    @display(description="Members")
+    def who(self, group: RingGroup) -> str:
+        names = [str(group.target(each) or in_words(each.target)) for each in group.members]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return ", ".join(names[:3]) + more
+
+    @display(description="Then")
+    def after(self, group: RingGroup) -> str:
+        return told(group.then, group.targets)
+
+
+@admin.register(Gateway)
+class GatewayAdmin(PublishedAdmin):
+    list_display = ["name", "description", "proxy", "live_state", "calls", "sync"]
+    list_filter = ["is_active", "registers"]
+    search_fields = ["name", "description", "proxy", "username"]
+    secret_fields = ("password",)
+    live_rows_url = "gateway_rows"
+    readonly_fields = ["live_state"]
+    change_form_before_template = "routes/_carriers.html"
+    fieldsets = [
+        ("Gateway", {"fields": ["name", "description", "is_active", "profile"]}),
+        (
+            "Carrier",
+            {
+                "fields": [
+                    "proxy",
+                    "outbound_proxy",
+                    "transport",
+                    "registers",
+                    "username",
+                    "password",
+                    "realm",
+                    "from_domain",
+                ]
+            },
+        ),
+        (
+            "Calls",
+            {"fields": ["codecs", "caller_id_in_from", "caller_id_header", "most_calls", "ping_seconds"]},
+        ),
+        ("On the switch", {"fields": ["live_state", "sync", "rendered"]}),
+    ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Gateway | None = None):
+        return self.fieldsets if obj else self.fieldsets[:3]
+
+    def get_form(
+        self, request: HttpRequest, obj: Gateway | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        from .gateway_forms import GatewayForm
+
+        return super().get_form(request, obj, change, **{**kwargs, "form": GatewayForm})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> list[str]:
+        return [*super().get_readonly_fields(request, obj), *(["name"] if obj else [])]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {"carriers": carriers.CARRIERS, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def prepare_rows(self, rows: list[Gateway]) -> None:
+        super().prepare_rows(rows)
+        try:
+            live: dict[str, list[LiveGateway]] = {}
+            for each in all_gateways():
+                live.setdefault(each.name, []).append(each)
+        except StoreError:
+            live = None
+        for row in rows:
+            row.live = None if live is None else live.get(row.name, [])
+
+    @display(description="State")
+    def live_state(self, gateway: Gateway) -> SafeString:
+        if not gateway.pk:
+            return format_html("{}", "Shown after saving.")
+        if not hasattr(gateway, "live"):
+            self.prepare_rows([gateway])
+        return render_to_string("routes/_gateway_state.html", {"gateway": gateway})
+
+    @display(description="Calls now")
+    def calls(self, gateway: Gateway) -> str:
+        now = sum(each.calls_in + each.calls_out for each in gateway.live or [])
+        return f"{now} of {gateway.most_calls}" if gateway.most_calls else str(now)
+
+
+@admin.register(OutboundRoute)
+class OutboundRouteAdmin(PublishedAdmin):
+    list_display = ["order", "name", "numbers", "toll_class", "ways", "sync"]
+    list_display_links = ["order", "name"]
+    list_filter = ["is_active", "toll_class"]
+    list_select_related = ["gateway", "second_gateway", "third_gateway", "hours"]
+    search_fields = ["name", "prefixes", "countries"]
+    autocomplete_fields = ["gateway", "second_gateway", "third_gateway"]
+    live_rows_url = "outbound_rows"
+    change_form_outer_after_template = "routes/_asked.html"
+    conditional_fields = {
+        "prefixes": "match == 'prefix'",
+        "range_first": "match == 'range'",
+        "range_last": "match == 'range'",
+        "countries": "match == 'region'",
+        "shortest": "match != 'range'",
+        "longest": "match != 'range'",
+        "caller_id_number": "caller_id == 'route'",
+    }
+    readonly_fields = ["example"]
+    fieldsets = [
+        ("Route", {"fields": ["order", "name", "is_active"]}),
+        (
+            "Which numbers",
+            {
+                "fields": [
+                    "match",
+                    "prefixes",
+                    "range_first",
+                    "range_last",
+                    "countries",
+                    "shortest",
+                    "longest",
+                ]
+            },
+        ),
+        ("Who may use it", {"fields": ["toll_class", "call_groups", "hours"]}),
+        (
+            "How calls go out",
+            {
+                "fields": [
+                    "gateway",
+                    "second_gateway",
+                    "third_gateway",
+                    "failover",
+                    "strip",
+                    "prepend",
+                    "example",
+                    "caller_id",
+                    "caller_id_number",
+                ]
+            },
+        ),
+        ("On the switch", {"fields": ["sync", "rendered"]}),
+    ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: OutboundRoute | None = None):
+        return self.fieldsets if obj else self.fieldsets[:4]
+
+    @display(description="Numbers")
+    def numbers(self, route: OutboundRoute) -> str:
+        return route.numbers_in_words
+
+    @display(description="Gateways")
+    def ways(self, route: OutboundRoute) -> str:
+        return ", then ".join(gateway.name for gateway in route.gateways) or "none active"
+
+    @display(description="For example")
+    def example(self, route: OutboundRoute) -> SafeString:
+        return render_to_string("routes/_example.html", {"route": route})
+
+
+class HolidayInline(TabularInline):
+    model = Holiday
+    extra = 0
+
+
+@admin.register(BusinessHours)
+class BusinessHoursAdmin(ModelAdmin):
+    form = BusinessHoursForm
+    list_display = ["name", "now", "time_zone", "used_by"]
+    search_fields = ["name"]
+    inlines = [HolidayInline]
+    actions_detail = ["close_now"]
+    fieldsets = [
+        (
+            "Hours",
+            {
+                "fields": [
+                    "name",
+                    "time_zone",
+                    "monday",
+                    "tuesday",
+                    "wednesday",
+                    "thursday",
+                    "friday",
+                    "saturday",
+                    "sunday",
+                ]
+            },
+        ),
+        ("Exceptions", {"fields": ["closed_until", "calendar"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[BusinessHours]:
+        return super().get_queryset(request).prefetch_related("inbound_routes", "outbound_routes", "holidays")
+
+    @display(description="Now", label={"open": "success", "closed": "danger", "closed by hand": "warning"})
+    def now(self, hours: BusinessHours) -> str:
+        return hours.state_now
+
+    @display(description="Used by")
+    def used_by(self, hours: BusinessHours) -> str:
+        names = [str(route) for route in (*hours.inbound_routes.all(), *hours.outbound_routes.all())]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "nothing"
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if events := form.cleaned_data.get("calendar"):
+            added = add_holidays(form.instance, events)
+            self.message_user(request, f"{added} holidays were added from the calendar.", messages.SUCCESS)
+
+    @action(description="Closed now…", permissions=["close_now"], icon="door_front")
+    def close_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asks until when (GET), closes or opens on POST."""
+        hours = self.get_object(request, object_id)
+        form = CloseForm(request.POST or None, hours=hours)
+        if request.method == "POST" and form.is_valid():
+            hours.close_until(form.moment)
+            said = (
+                f"{hours} is closed until {form.moment_in_words}."
+                if form.moment
+                else f"{hours} follows its hours again."
+            )
+            self.log_change(request, hours, said)
+            self.message_user(request, said, messages.SUCCESS)
+            return redirect("admin:routes_businesshours_change", object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Close {hours}",
+            "hours": hours,
+            "form": form,
+        }
+        from django.shortcuts import render
+
+        return render(request, "routes/close_now.html", {**context, "opts": self.model._meta})
+
+    def has_close_now_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("routes.close_now") or self.has_change_permission(request, obj)

@@ -6,6 +6,7 @@ class RoutesConfig(AppConfig):
     verbose_name = "Routing"
 
     def ready(self) -> None:
-        from . import receivers, switchxml  # noqa: F401 - importing it registers how routes render
+        from . import guards, receivers, switchxml  # noqa: F401 - importing it registers how routes render
 
+        guards.connect()
         receivers.connect()

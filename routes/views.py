@@ -1,29 +1,93 @@
-"""Fragments of the routes' list: what moves while the page is open; the page that asks who rings."""
+"""Fragments of routing's lists and forms, the page of the gateways, and the one that asks who rings."""
 
 from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_GET
 
+from agents.models import Agent
 from eslbridge.models import Switch
 from eslbridge.store import StoreError, StoreIsEmpty
-from eslbridge.views import sync_cells
+from eslbridge.views import asked_for, sync_cells
 
+from .destinations import fetch, told
+from .forms import read
 from .gateways import all_gateways, last_update
-from .models import InboundRoute
+from .models import Gateway, InboundRoute, OutboundRoute, RingGroup
 from .who_rings import NotKnown, WhoRingsForm
+
+SUGGESTIONS = 12
 
 
 @permission_required("routes.view_inboundroute", raise_exception=True)
 def rows(request: HttpRequest) -> HttpResponse:
     """The sync states of the routes in `?ids=1,2,…`, as out-of-band swaps for the cells of the list."""
-    return sync_cells(request, InboundRoute.objects.select_related("agent"))
+    return sync_cells(request, InboundRoute.objects.select_related("hours"))
+
+
+@permission_required("routes.view_ringgroup", raise_exception=True)
+def group_rows(request: HttpRequest) -> HttpResponse:
+    """The same for ring groups."""
+    return sync_cells(request, RingGroup.objects.all())
+
+
+@permission_required("routes.view_outboundroute", raise_exception=True)
+def outbound_rows(request: HttpRequest) -> HttpResponse:
+    """The same for outbound routes."""
+    related = ("gateway", "second_gateway", "third_gateway", "hours")
+    return sync_cells(request, OutboundRoute.objects.select_related(*related))
+
+
+@permission_required("routes.view_gateway", raise_exception=True)
+def gateway_rows(request: HttpRequest) -> HttpResponse:
+    """The same for gateways, with the state that the switch gives each."""
+    gateways = asked_for(request, Gateway.objects.all())
+    model_admin = admin.site._registry[Gateway]
+    model_admin.prepare_rows(gateways)
+    cells = [
+        render_to_string("eslbridge/_sync.html", {"object": each, "state": each.sync_state, "oob": True})
+        + render_to_string("routes/_gateway_state.html", {"gateway": each, "oob": True})
+        for each in gateways
+    ]
+    return HttpResponse("".join(cells))
 
 
 @staff_member_required
-@permission_required("routes.view_inboundroute", raise_exception=True)
+@require_GET
+def destinations(request: HttpRequest) -> HttpResponse:
+    """What the one field that asks, whatever its name, is understood as, and what could be meant by it."""
+    text = next(iter(request.GET.values()), "").strip()[:80]
+    understood, problem = "", ""
+    if text:
+        try:
+            found = read([text])[0]
+            understood = told(found, fetch([found]))
+        except ValidationError as refused:
+            problem = " ".join(refused.messages)
+    context = {"understood": understood, "problem": problem, "suggestions": _suggestions(text)}
+    return render(request, "routes/_understood.html", context)
+
+
+def _suggestions(text: str) -> list[tuple[str, str]]:
+    """(what to type, what it is) of agents and groups whose extension or name begins like that."""
+    word = text.removeprefix("voicemail").strip()
+    like = Q(extension__startswith=word) | Q(name__icontains=word)
+    agents = list(Agent.objects.active().filter(like)[:SUGGESTIONS])
+    groups = RingGroup.objects.filter(like, is_active=True)[:SUGGESTIONS]
+    return [
+        *((group.extension, f"{group.name} (ring group)") for group in groups),
+        *((agent.extension, agent.name) for agent in agents),
+        *((f"voicemail {agent.extension}", f"{agent.name} (voicemail)") for agent in agents[:3]),
+    ]
+
+
+@staff_member_required
+@permission_required("routes.view_gateway", raise_exception=True)
 def gateways(request: HttpRequest) -> HttpResponse:
     """The switches' SIP trunks and their state, as the switches say."""
     context = {**admin.site.each_context(request), **_gateways_context(), "title": "Gateways"}
@@ -31,7 +95,7 @@ def gateways(request: HttpRequest) -> HttpResponse:
 
 
 @staff_member_required
-@permission_required("routes.view_inboundroute", raise_exception=True)
+@permission_required("routes.view_gateway", raise_exception=True)
 def gateways_table(request: HttpRequest) -> HttpResponse:
     """The moving part of the page of gateways."""
     return render(request, "routes/_gateways.html", _gateways_context())
@@ -46,7 +110,8 @@ def _gateways_context() -> dict[str, object]:
         updated = min((last_update(switch.name) for switch in switches), default=0)
         # Nothing was ever heard of a switch that does not answer: its empty list says nothing.
         known = found if found or updated or not trouble else None
-        return {"gateways": known, "trouble": trouble, "updated_at": updated}
+        ours = dict(Gateway.objects.values_list("name", "pk"))
+        return {"gateways": known, "trouble": trouble, "updated_at": updated, "ours": ours}
     except StoreIsEmpty:
         why = "The list of gateways is being made again: Redis had lost it."
     except StoreError:

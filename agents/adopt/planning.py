@@ -211,7 +211,8 @@ def _take_permissions(candidate: Candidate) -> None:
         agent.may_call_local = "local" in allowed
         agent.may_call_domestic = "domestic" in allowed
         agent.may_call_international = "international" in allowed
-        for other in sorted(allowed - {"local", "domestic", "international"}):
+        agent.may_call_premium = "premium" in allowed
+        for other in sorted(allowed - {"local", "domestic", "international", "premium"}):
             candidate.notes.append(f"toll_allow “{other}” is left out")
     else:
         candidate.notes.append("it has no toll_allow: as a new agent it may make local and domestic calls")

@@ -37,6 +37,9 @@ def as_typed(text: str) -> str:
 class Text(Widget):
     """Text, exactly as it stands there."""
 
+    def load(self, values: Iterable[str]) -> None:
+        """Look up at once what these cells of a file name."""
+
     def clean(self, value: str, row: Any = None, **kwargs: Any) -> Any:
         return value
 
@@ -163,7 +166,8 @@ class Column(Field):
             setattr(instance, self.attribute, self._nothing(instance))
 
     def _nothing(self, instance: models.Model) -> Any:
-        return None if instance._meta.get_field(self.attribute).null else ""
+        field = instance._meta.get_field(self.attribute)
+        return None if field.null else field.to_python("")
 
     def names(self, model: type[models.Model]) -> set[str]:
         """All that the column may be called in a file."""

@@ -204,8 +204,7 @@ class PublishedResource(Resource):
         unasked = {column.attribute for column in self.columns if column not in self._present}
         self._passed_over = {*self._related(), *unasked}
         for column in self._present:
-            if isinstance(column.widget, Named):
-                column.widget.load(set(dataset[column.column_name]))
+            column.widget.load(set(dataset[column.column_name]))
         keys = [self._key(value) for value in dataset[self.key_column.column_name]]
         self._existing = self._load({key for key in keys if key})
         self._row_of: dict[str, int] = {}

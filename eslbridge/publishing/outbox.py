@@ -14,7 +14,7 @@ from functools import reduce
 from operator import or_
 
 from django.db import connection, models, transaction
-from django.db.models import Func, Q
+from django.db.models import F, Func, Q
 from django.db.models.functions import Collate, Now
 
 from eslbridge import signals
@@ -31,7 +31,7 @@ AWAIT = timedelta(milliseconds=100)
 BATCH = 2000  # rows in one statement
 # From here on it pays to ask for the time first: an insert of plain values is three times as fast.
 MANY = 100
-_TRIED = ("attempts", "error", "refused", "told")
+_TRIED = ("attempts", "error", "refused", "told_at")
 _NEW_UUID = Func(function="gen_random_uuid", output_field=models.UUIDField())
 
 
@@ -150,7 +150,7 @@ def _again(instances: Iterable[models.Model]) -> dict[_Key, set[str]]:
 
 
 def _at_once(changes: models.QuerySet[PendingChange], **more: object) -> int:
-    return changes.update(revision=_NEW_UUID, retry_at=Now(), told=False, **more)
+    return changes.update(revision=_NEW_UUID, retry_at=Now(), told_at=None, **more)
 
 
 def _ordered(rows: Iterable[PendingChange]) -> list[PendingChange]:
@@ -211,10 +211,12 @@ def retry(changes: models.QuerySet[PendingChange]) -> int:
 
 
 def due(switch: Switch, limit: int) -> list[PendingChange]:
-    """What waits for this switch and may be tried now, longest waiting first."""
+    """What waits for this switch and may be tried now, longest waiting first; `told_for` is how long ago the
+    switch was told of it."""
     # Nothing is put off for longer than that: the clock was set back since.
     is_due = Q(retry_at__lte=Now()) | Q(retry_at__gt=Now() + 2 * LONGEST_DELAY)
-    return list(switch.pending.filter(is_due).order_by("since")[:limit])
+    waiting = switch.pending.filter(is_due).annotate(told_for=Now() - F("told_at"))
+    return list(waiting.order_by("since")[:limit])
 
 
 @transaction.atomic
@@ -240,7 +242,8 @@ def failed(changes: Iterable[PendingChange], failures: Mapping[str, Failure]) ->
     for row in rows:
         failure = failures[row.path]
         delay = min(timedelta(seconds=2 ** min(row.attempts + 1, 10)), LONGEST_DELAY)
-        row.error, row.refused, row.told = printable(failure.reason), failure.refused, failure.waits
+        row.error, row.refused = printable(failure.reason), failure.refused
+        row.told_at = (row.told_at or Now()) if failure.waits else None
         row.attempts += not failure.waits
         row.retry_at = Now() + (AWAIT if failure.waits else delay)
     PendingChange.objects.bulk_create(

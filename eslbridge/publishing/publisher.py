@@ -115,7 +115,12 @@ class _Item:
         if found := publication(self.kind):
             steps = list(found.after_reload(self.path, self.old, self.content, target))
             self.awaited = next((step for step in steps if isinstance(step, Await)), None)
-            self.told = [] if self.change.told else [step for step in steps if isinstance(step, str)]
+            self.told = [] if self.change.told_at else [step for step in steps if isinstance(step, str)]
+
+    @property
+    def waited_seconds(self) -> float:
+        """Since the switch was told; 0 when it has just been."""
+        return self.change.told_for.total_seconds() if self.change.told_at else 0
 
     def fails(self, reason: str, *, refused: bool = True) -> None:
         """Keep why; the first reason is the one to tell."""
@@ -177,7 +182,7 @@ class Publisher:
         self._render(items)
         self._ask_the_owners(items)
         moved = [item for item in items if item.must_move]
-        resumed = [item for item in moved if item.change.told and item.before == item.content]
+        resumed = [item for item in moved if item.change.told_at and item.before == item.content]
         fresh = [item for item in moved if item not in resumed]
         self._write(fresh)
         written = [item for item in fresh if not item.failure]
@@ -386,7 +391,10 @@ class Publisher:
         """Whether the switch has let go of what this item waits for."""
         if item.awaited.command not in answers:
             self._was_lost(item, answers[""].text)
-        elif item.awaited.until not in answers[item.awaited.command].text:
+        elif (
+            item.waited_seconds < item.awaited.seconds
+            or item.awaited.until not in answers[item.awaited.command].text
+        ):
             item.failure = Failure(item.awaited.words, refused=False, waits=True)
         return item.failure is None
 

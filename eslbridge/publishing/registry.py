@@ -81,13 +81,15 @@ def digest(content: str) -> str:
 class Await:
     """Commands that must wait for the switch: `then` is sent once `command` answers with `until` in it.
 
-    `words` tells the operator meanwhile what is waited for. Other changes do not wait with it.
+    `words` tells the operator meanwhile what is waited for. Other changes do not wait with it. At least
+    `seconds` go by after the switch was told.
     """
 
     command: str
     until: str
     then: tuple[str, ...]
     words: str
+    seconds: float = 0
 
 
 # What to tell the switch after its file changed: (path, old content, new content, target) -> api commands,

@@ -15,7 +15,6 @@ from eslbridge.switchxml import UnsafeValue
 from .registry import Target, publication_of
 
 LIVE, PENDING, FAILED, OFF = "live", "pending", "failed", "off"
-_REVISION = 'name="patchbay_revision"'
 _SECRET = re.compile(r'(name="[^"]*password[^"]*" value=")[^"]*(")')
 
 
@@ -105,7 +104,7 @@ def without_secrets(text: str) -> str:
 
 def comparable_lines(text: str) -> list[str]:
     """A file's lines but for its revision, which differs whenever anything does."""
-    return [line for line in text.splitlines() if _REVISION not in line]
+    return [line for line in text.splitlines() if "patchbay_revision" not in line]
 
 
 def changed_lines(before: str, after: str) -> list[tuple[str, str]]:

@@ -203,3 +203,37 @@
     });
   });
 })();
+
+/* Routing's forms: a carrier fills the gateway in; strip and prepend are shown on an example. */
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "pb-carrier") return;
+  const chosen = event.target.value;
+  const advice = document.querySelector(`template[data-advice="${chosen}"]`);
+  document.getElementById("pb-carrier-advice").textContent = advice ? advice.innerHTML : "";
+  const fields = JSON.parse(document.getElementById(chosen)?.textContent || "{}");
+  for (const [name, value] of Object.entries(fields)) {
+    const input = document.getElementById(`id_${name}`);
+    if (!input) continue;
+    if (input.type === "checkbox") input.checked = value;
+    else input.value = value;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+});
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "id_strip" && event.target.id !== "id_prepend") return;
+  const example = document.getElementById("route-example");
+  const number = example?.textContent.match(/^\+(\d+)/)?.[1];
+  if (!number) return;
+  const strip = Number(document.getElementById("id_strip").value) || 0;
+  const prepend = document.getElementById("id_prepend").value;
+  example.textContent = `+${number} is sent as ${prepend}${number.slice(strip)}`;
+});
+/* Beside each destination: how it is understood. */
+const explainDestinations = () => {
+  for (const input of document.querySelectorAll("input.pb-destination")) {
+    if (input.nextElementSibling?.classList.contains("pb-understood")) continue;
+    input.insertAdjacentHTML("afterend", '<p class="pb-understood" aria-live="polite"></p>');
+  }
+  if (window.htmx) document.querySelectorAll("input.pb-destination").forEach((input) => htmx.process(input));
+};
+document.addEventListener("DOMContentLoaded", explainDestinations);

@@ -22,7 +22,9 @@ from eslbridge.importing import sheets, uploads
 from eslbridge.importing.resource import ImportResult
 from eslbridge.models import PendingChange, PublishedFile, Switch
 from eslbridge.publishing import outbox
+from routes.destinations import Destination
 from routes.models import InboundRoute
+from tests.factories import make_route
 
 pytestmark = pytest.mark.django_db
 
@@ -225,8 +227,8 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Any, admin_client: Clie
 
 def test_only_changed_agents_and_their_routes_are_queued(admin_client: Client, switch: Switch) -> None:
     ann, bob = agent("1020"), agent("1021")
-    InboundRoute.objects.create(did="+19495431333", agent=ann)
-    InboundRoute.objects.create(did="+19495431334", agent=bob)
+    make_route(ann, did="+19495431333")
+    make_route(bob, did="+19495431334")
     PendingChange.objects.all().delete()
     confirm(admin_client, upload(admin_client, "extension,active\n1020,no\n1021,yes\n"))
     assert set(PendingChange.objects.values_list("path", flat=True)) == {
@@ -266,7 +268,7 @@ def test_queueing_takes_a_constant_number_of_queries(switch: Switch) -> None:
     Switch.objects.create(name="switch-2")
     agents = Agent.objects.bulk_create(Agent(extension=str(number), name="A") for number in range(1000, 1020))
     InboundRoute.objects.bulk_create(
-        InboundRoute(did=f"+194954{each.extension}0", agent=each) for each in agents
+        InboundRoute(did=f"+194954{each.extension}0", destination=Destination.to(each)) for each in agents
     )
     assert queries(lambda: outbox.queue_saved(agents[:2])) == queries(lambda: outbox.queue_saved(agents[2:]))
     assert PendingChange.objects.count() == 2 * 2 * len(agents)

@@ -149,5 +149,5 @@ def test_a_file_of_ours_outside_of_the_switchs_reach_is_found_out(
 
     failed = publisher.publish().failed
 
-    assert list(failed) == ["dialplan/00_patchbay.xml"]
+    assert list(failed) == ["dialplan/00_patchbay.xml", "dialplan/patchbay/00_emergency.xml"]
     assert "does not read dialplan/00_patchbay.xml" in failed["dialplan/00_patchbay.xml"]

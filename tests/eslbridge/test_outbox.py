@@ -17,7 +17,7 @@ from eslbridge.models import PendingChange, PublishedFile, Switch
 from eslbridge.publishing import outbox
 from eslbridge.publishing.comparison import differences, queue_differences
 from eslbridge.publishing.state import sync_states
-from tests.factories import make_agent, make_route, make_switch
+from tests.factories import ALWAYS, make_agent, make_route, make_switch
 
 
 @pytest.fixture
@@ -271,8 +271,7 @@ def test_a_switch_that_comes_later_gets_everything(db: None, switch_folders: Any
     assert paths() == {
         "directory/default/1020.xml",
         "dialplan/public/inbound_19495431333.xml",
-        "dialplan/00_patchbay.xml",
-        "dialplan/default/00_patchbay_agents.xml",
+        *ALWAYS,
     }
 
 

@@ -18,9 +18,7 @@ from eslbridge.publishing import publisher as publishing
 from eslbridge.publishing.publisher import only_publisher
 from eslbridge.simulator import Simulator
 from tests.conftest import wait_until
-from tests.factories import make_agent, make_route
-
-ALWAYS = ("dialplan/00_patchbay.xml", "dialplan/default/00_patchbay_agents.xml")
+from tests.factories import ALWAYS, make_agent, make_route
 
 
 class Terminal(io.StringIO):
@@ -72,7 +70,7 @@ def test_it_writes_all_with_one_reload_and_prints_it(
         f"wrote {path}"
         for path in (*ALWAYS, "directory/default/1020.xml", "dialplan/public/inbound_19495431333.xml")
     )
-    assert lines[-1].startswith("4 written, 0 removed, 0 failed, 1 reload (")
+    assert lines[-1].startswith("5 written, 0 removed, 0 failed, 1 reload (")
     assert reloads() == 1
     assert (switch_folders / "directory/default/1020.xml").exists()
     assert check() == (0, ["In step: nothing differs."])
@@ -116,7 +114,7 @@ def test_what_failed_is_printed_and_ends_with_an_error(
     with pytest.raises(CommandError, match="Not everything is on the switch"):
         call_command("sync_xml", stdout=out, stderr=io.StringIO())
     assert "failed directory/default/1020.xml: directory/default/1020.xml exists and is not" in out.getvalue()
-    assert "2 written, 0 removed, 1 failed" in out.getvalue()
+    assert "3 written, 0 removed, 1 failed" in out.getvalue()
 
 
 def test_what_waited_for_its_next_try_is_tried_now(db: None, simulator: Simulator) -> None:
@@ -125,7 +123,7 @@ def test_what_waited_for_its_next_try_is_tried_now(db: None, simulator: Simulato
     with pytest.raises(CommandError):
         sync()
     simulator.faults.clear()
-    assert sync()[-1].startswith("3 written, 0 removed, 0 failed, 1 reload (")
+    assert sync()[-1].startswith("4 written, 0 removed, 0 failed, 1 reload (")
 
 
 # --- only looking -----------------------------------------------------------------------------------
@@ -150,7 +148,7 @@ def test_check_lists_the_differences_and_changes_nothing(
     assert lines == [
         "differs: directory/default/1020.xml (1020 By SQL)",
         "missing: directory/default/1021.xml (1021 Agent 1021)",
-        f"not seen on the switch: {ALWAYS[0]} (agents.dialplan)",
+        f"not seen on the switch: {ALWAYS[0]} (routes.context)",
         "not wanted: directory/default/1022.xml (directory/default/1022.xml)",
         "4 differences.",
     ]
@@ -217,7 +215,7 @@ def link(transactional_db: None, redis_client: Any, simulator: Simulator) -> Ite
     held.start()
     held.wait_until_ready()
     wait_until(
-        lambda: PublishedFile.objects.count() == 2 and not PendingChange.objects.exists(),
+        lambda: PublishedFile.objects.count() == len(ALWAYS) and not PendingChange.objects.exists(),
         "the worker's start",
     )
     yield held
@@ -280,7 +278,7 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_goes_at_the_end(
     db: None, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "QUESTIONS", 3)
-    for _ in range(8):
+    for _ in range(10 - len(ALWAYS)):
         make_agent()
     terminal = Terminal()
 
@@ -289,7 +287,8 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_goes_at_the_end(
     shown = [part.removesuffix("\x1b[K") for part in terminal.getvalue().split("\r")]
     assert "Comparing         [###############...............]  50 % of 10" in shown
     assert "Writing           [##############################] 100 % of 10" in shown
-    assert "Asking the switch [##############################] 100 % of 10" in shown
+    # Two files are asked for with one question: both are in the same context.
+    assert "Asking the switch [##############################] 100 % of 9" in shown
     assert shown[-1] == ""
 
 

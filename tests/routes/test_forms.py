@@ -28,7 +28,13 @@ def agent(db: None) -> Agent:
 
 
 def filled(to: Agent, **fields: object) -> dict[str, object]:
-    known = {"did": "+19495431333", "description": "", "agent": to.pk, "is_active": "on"}
+    known = {
+        "did": "+19495431333",
+        "description": "",
+        "destination": to.extension,
+        "ring_seconds": "30",
+        "is_active": "on",
+    }
     return {**known, **fields}
 
 
@@ -118,13 +124,15 @@ def test_a_number_that_is_routed_already_is_refused_in_any_form(site: Client, ag
 def test_a_route_to_an_inactive_agent_is_refused(site: Client) -> None:
     agent = make_agent(1020, name="Grace", is_active=False)
     assert page_errors(site, agent) == {
-        "agent": ["1020 Grace is not active, so nobody would be called. Choose another agent."]
+        "destination": [
+            "1020 Grace is not active, so nobody would be called. Choose another, or activate it first."
+        ]
     }
     assert errors(site, agent, is_active="") == {}
 
 
 def test_a_route_without_an_agent_is_refused(site: Client, agent: Agent) -> None:
-    assert errors(site, agent, agent="") == {"agent": ["This field is required."]}
+    assert errors(site, agent, destination="") == {"destination": ["This field is required."]}
 
 
 def test_another_agent_for_a_route_is_published(site: Client, agent: Agent, publisher: Publisher) -> None:
@@ -134,7 +142,13 @@ def test_another_agent_for_a_route_is_published(site: Client, agent: Agent, publ
     route = InboundRoute.objects.get()
     site.post(
         reverse("admin:routes_inboundroute_change", args=[route.pk]),
-        {"did": route.did, "description": "", "agent": other.pk, "is_active": "on"},
+        {
+            "did": route.did,
+            "description": "",
+            "destination": other.extension,
+            "ring_seconds": "30",
+            "is_active": "on",
+        },
     )
     assert "dialplan/public/inbound_19495431333.xml" in publisher.publish().written
     file = publisher.disk.root / "dialplan/public/inbound_19495431333.xml"
@@ -147,7 +161,13 @@ def test_another_number_for_a_route_moves_its_file(site: Client, agent: Agent, p
     route = InboundRoute.objects.get()
     site.post(
         reverse("admin:routes_inboundroute_change", args=[route.pk]),
-        {"did": "+19495431334", "description": "", "agent": agent.pk, "is_active": "on"},
+        {
+            "did": "+19495431334",
+            "description": "",
+            "destination": agent.extension,
+            "ring_seconds": "30",
+            "is_active": "on",
+        },
     )
     outcome = publisher.publish()
     assert outcome.written == ["dialplan/public/inbound_19495431334.xml"]

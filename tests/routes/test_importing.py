@@ -14,8 +14,10 @@ from agents.models import Agent
 from eslbridge.importing import sheets, uploads
 from eslbridge.importing.resource import ImportResult
 from eslbridge.models import PendingChange, Switch
+from routes.destinations import Destination
 from routes.importing import InboundRouteResource
 from routes.models import InboundRoute
+from tests.factories import make_route
 
 pytestmark = pytest.mark.django_db
 
@@ -51,16 +53,16 @@ def preview(content: str) -> ImportResult:
 def test_routes_are_imported_and_queued(admin_client: Client, ann: Agent) -> None:
     Switch.objects.create(name="switch-1")
     bob = Agent.objects.create(extension="1021", name="Bob")
-    InboundRoute.objects.create(did="+19495431333", agent=ann, description="Sales")
+    make_route(ann, did="+19495431333", description="Sales")
     PendingChange.objects.all().delete()
-    content = b"did;agent\n(949) 543-1333;1021\n+49 30 123456;1020\n"
+    content = b"did;destination\n(949) 543-1333;1021\n+49 30 123456;1020\n"
     assert (
         "was imported: 1 new, 1 changed"
         in confirm(admin_client, upload(admin_client, content)).content.decode()
     )
-    assert list(InboundRoute.objects.values_list("did", "agent", "description")) == [
-        ("+19495431333", bob.pk, "Sales"),
-        ("+4930123456", ann.pk, ""),
+    assert list(InboundRoute.objects.values_list("did", "destination", "description")) == [
+        ("+19495431333", Destination.to(bob), "Sales"),
+        ("+4930123456", Destination.to(ann), ""),
     ]
     assert set(PendingChange.objects.values_list("path", flat=True)) == {
         "dialplan/public/inbound_19495431333.xml",
@@ -81,8 +83,8 @@ def test_routes_are_imported_and_queued(admin_client: Client, ann: Agent) -> Non
     ],
 )
 def test_a_did_in_any_form_is_the_same_route(ann: Agent, did: str) -> None:
-    InboundRoute.objects.create(did="+19495431333", agent=ann)
-    assert preview(f"DID,agent\n{did},1020\n").counts["unchanged"] == 1
+    make_route(ann, did="+19495431333")
+    assert preview(f"DID,destination\n{did},1020\n").counts["unchanged"] == 1
 
 
 @pytest.mark.parametrize(
@@ -93,39 +95,37 @@ def test_a_did_in_any_form_is_the_same_route(ann: Agent, did: str) -> None:
         ("+1949543133312345678,1020", "did", "too few or too many"),
         ("1.94954E+10,1020", "did", "rounded"),
         (",1020", "did", "empty"),
-        ("9495431334,", "agent", "empty"),
-        ("9495431334,1099", "agent", "no agent “1099”"),
-        ("9495431334,1030", "agent", "is not active"),
+        ("9495431334,", "destination", "empty"),
+        ("9495431334,1099", "destination", "no agent and no ring group 1099"),
+        ("9495431334,1030", "destination", "is not active"),
         ("949-543-1335,1020", "did", "Row 2 has the same"),
     ],
 )
 def test_each_wrong_cell_is_named_with_the_fix(ann: Agent, row: str, column: str, words: str) -> None:
     Agent.objects.create(extension="1030", name="Off", is_active=False)
-    result = preview(f"did,agent\n(949) 543 1335,1020\n{row}\n")
+    result = preview(f"did,destination\n(949) 543 1335,1020\n{row}\n")
     [problem] = result.problems
     assert (problem.row, problem.column) == (3, column) and words in problem.text
 
 
 def test_an_inactive_agent_is_refused_also_when_the_file_does_not_name_it(ann: Agent) -> None:
     off = Agent.objects.create(extension="1030", name="Off", is_active=False)
-    InboundRoute.objects.create(did="+19495431333", agent=off, is_active=False)
+    make_route(off, did="+19495431333", is_active=False)
     [problem] = preview("did,active\n+19495431333,yes\n").problems
-    assert problem.column == "agent" and "is not active" in problem.text
+    assert problem.column == "destination" and "is not active" in problem.text
 
 
 @pytest.mark.parametrize("kind", ["0", "1"])
 def test_a_round_trip_changes_nothing(admin_client: Client, ann: Agent, kind: str) -> None:
-    InboundRoute.objects.create(did="+19495431333", agent=ann, description="=cmd|'/c calc'!A1")
-    InboundRoute.objects.create(
-        did="+4930123456", agent=ann, description=" spaces, and “quotes” ", is_active=False
-    )
+    make_route(ann, did="+19495431333", description="=cmd|'/c calc'!A1")
+    make_route(ann, did="+4930123456", description=" spaces, and “quotes” ", is_active=False)
     content = admin_client.post(EXPORT, {"format": kind, "resource": "0"}).content
     page = upload(admin_client, content)
     assert page.context["result"].counts == {"new": 0, "changed": 0, "unchanged": 2, "wrong": 0}
-    before = list(InboundRoute.objects.values_list("did", "agent", "description", "is_active"))
+    before = list(InboundRoute.objects.values_list("did", "destination", "description", "is_active"))
     InboundRoute.objects.all().delete()
     confirm(admin_client, upload(admin_client, content))
-    assert list(InboundRoute.objects.values_list("did", "agent", "description", "is_active")) == before
+    assert list(InboundRoute.objects.values_list("did", "destination", "description", "is_active")) == before
 
 
 def test_the_export_asks_for_no_secrets_because_there_are_none(admin_client: Client, ann: Agent) -> None:
@@ -138,7 +138,9 @@ def test_many_routes_take_no_more_queries_than_few(ann: Agent) -> None:
         rows = "".join(f"+1949543{number},1020\n" for number in range(first, first + count))
         with CaptureQueriesContext(connection) as captured:
             assert (
-                InboundRouteResource().import_data(sheets.read(f"did,agent\n{rows}".encode())).may_be_imported
+                InboundRouteResource()
+                .import_data(sheets.read(f"did,destination\n{rows}".encode()))
+                .may_be_imported
             )
         return len(captured)
 

@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from agents.models import Agent
+from routes.destinations import Destination
 from routes.models import InboundRoute
 
 OFFICE = {
@@ -32,6 +33,6 @@ class Command(BaseCommand):
         for extension, name in OFFICE.items():
             Agent.objects.create(extension=extension, name=name, user=owner if extension == "1001" else None)
         for did, (description, extension) in NUMBERS.items():
-            agent = Agent.objects.get(extension=extension)
-            InboundRoute.objects.create(did=did, description=description, agent=agent)
+            agent = Destination.to(Agent.objects.get(extension=extension))
+            InboundRoute.objects.create(did=did, description=description, destination=agent)
         self.stdout.write(f"Added {len(OFFICE)} agents and {len(NUMBERS)} inbound routes.")
