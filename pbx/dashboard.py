@@ -1,8 +1,11 @@
 """The dashboard: is everything all right? Every number says when it is not known."""
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.db.models import Count
 from django.http import HttpRequest
@@ -19,6 +22,8 @@ from eslbridge.models import PendingChange, Switch
 from eslbridge.store import StoreError
 from routes.gateways import Gateway, all_gateways
 
+T = TypeVar("T")
+
 # Fewer wrong passwords in an hour are a person who mistypes.
 REFUSALS_WORTH_A_LOOK = 5
 
@@ -30,6 +35,7 @@ class Tiles:
     switches: list[Switch]
     agents: int
     registered: int | None
+    calling: int
     calls: list[Call] | None
     today: int
     answered: int
@@ -50,6 +56,10 @@ class Tiles:
     @property
     def longest(self) -> float | None:
         return min((call.since for call in self.calls or []), default=None)
+
+    @property
+    def now(self) -> float:
+        return time.time()
 
     @property
     def attention(self) -> list[tuple[str, str]]:
@@ -83,34 +93,35 @@ class Tiles:
 
 def tiles() -> Tiles:
     """Everything the dashboard's tiles show, in a constant number of queries."""
-    switches = list(Switch.objects.all())
-    registered, calls, store_is_down = None, None, False
-    gateways: list[Gateway] = []
-    refusals: list[presence.Refusals] = []
-    try:
-        devices = presence.registered()
-        calls = active_calls()
-        gateways, refusals = all_gateways(), presence.refusals()
-        active = set(Agent.objects.active().values_list("extension", flat=True))
-        registered = len(active & set(devices))
-    except StoreError:
-        active, store_is_down = set(Agent.objects.active().values_list("extension", flat=True)), True
+    active = set(Agent.objects.active().values_list("extension", flat=True))
+    registered, calls, gateways, refusals = map(
+        _known, (presence.registered, active_calls, all_gateways, presence.refusals)
+    )
     day = Record.objects.filter(start__gte=midnight()).aggregate(
         today=Count("pk"), answered=Count("pk", filter=ANSWERED)
     )
     return Tiles(
-        switches=switches,
+        switches=list(Switch.objects.all()),
         agents=len(active),
-        registered=registered,
+        registered=None if registered is None else len(active & set(registered)),
+        calling=len(active & {user for call in calls or [] for user in call.users}),
         calls=calls,
         today=day["today"],
         answered=day["answered"],
         missed=day["today"] - day["answered"],
         pending=PendingChange.objects.count(),
-        store_is_down=store_is_down,
-        gateways=gateways,
-        refusals=refusals,
+        store_is_down=refusals is None,
+        gateways=gateways or [],
+        refusals=refusals or [],
     )
+
+
+def _known(read: Callable[[], T]) -> T | None:
+    """What it returns, or None when Redis does not have it."""
+    try:
+        return read()
+    except StoreError:
+        return None
 
 
 def midnight() -> datetime:

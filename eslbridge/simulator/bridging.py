@@ -84,11 +84,15 @@ async def bridge(a: Channel, b: Channel) -> None:
     a.switch.bridged(a, b)
     _name_each_other(a, b)
     b.set_state(State.EXCHANGE_MEDIA)
-    here, mark = a.state, a.broken_off
-    while a.up and b.up and a.state == here and a.broken_off == mark and b.state == State.EXCHANGE_MEDIA:
+    here, mark = a.state, _breaks(a)
+    while a.up and b.up and a.state == here and _breaks(a) == mark and b.state == State.EXCHANGE_MEDIA:
         if not await a.run_queue():
             await wait_any([a, b])
-    await _unbridge(a, b, moved=a.up and (a.state != here or a.broken_off != mark))
+    await _unbridge(a, b, moved=a.up and (a.state != here or _breaks(a) != mark))
+
+
+def _breaks(channel: Channel) -> int:
+    return channel.broken_off - channel.taken_back
 
 
 def _answer_caller(a: Channel, b: Channel) -> None:
@@ -261,6 +265,7 @@ def unhold(channel: Channel) -> None:
         if partner.sip and channel.sip:
             sip.flows(partner)
         partner.broken_off += 1
+        partner.taken_back += 1
         partner.wake()
 
 

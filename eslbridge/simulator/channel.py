@@ -62,6 +62,8 @@ class Channel(Caller):
     application = ""
     application_data = ""
     broken_off = 0
+    # As many of these were only the end of the music that it heard on hold: its bridge stands.
+    taken_back = 0
     hung_up_here = False
     reports_late = False
     cleaned_late = True

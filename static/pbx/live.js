@@ -49,7 +49,7 @@
   /* Rows are rendered once for all who watch: whose call it is, each page sees for itself. */
   const mark = (row, place) => {
     const own = place?.closest("[data-own]")?.dataset.own;
-    if (own && row.dataset.users?.split(" ").includes(own)) row.classList.add("pb-own");
+    if (own && row.dataset.users?.split(" ").includes(own)) row.dataset.isOwn = ""; // no class: htmx sets those of a list that it fetched once more
     const { gateway } = row.dataset;
     const choice = gateway && document.querySelector("form[data-filters] select[name=gateway]");
     if (choice && ![...choice.options].some((option) => option.value === gateway)) choice.add(new Option(gateway));
@@ -155,6 +155,18 @@
     }
   };
 
+  /* The site itself is away: what the page shows is of the last answer. */
+  let goodAt = new Date();
+  const away = () => {
+    if (document.getElementById("pb-away")) return;
+    const said = document.createElement("p");
+    said.id = "pb-away";
+    said.className = "pb-card pb-stale";
+    said.setAttribute("role", "alert");
+    said.textContent = `Last update ${goodAt.toLocaleTimeString()}; the site does not answer.`;
+    document.getElementById("pb-toasts").before(said);
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     if (!document.getElementById("pb-toasts")) return; // not logged in
     fetching();
@@ -185,11 +197,16 @@
       document.getElementById("pb-toasts").prepend(toast);
     };
     document.body.addEventListener("htmx:responseError", (event) => {
-      if (event.detail.requestConfig.verb !== "post") return;
+      if (event.detail.requestConfig.verb !== "post") { if (event.detail.xhr.status >= 500) away(); return; }
       failed(event.detail.xhr.status === 403 ? "You may not do that." : "The site had an error. Try again.");
     });
     document.body.addEventListener("htmx:sendError", (event) => {
       if (event.detail.requestConfig.verb === "post") failed("The site does not answer. Nothing was sent.");
+      else away();
+    });
+    document.body.addEventListener("htmx:afterOnLoad", () => {
+      goodAt = new Date();
+      document.getElementById("pb-away")?.remove();
     });
     document.addEventListener("click", (event) => {
       if (event.target.closest("[data-dismiss]")) event.target.closest(".pb-toast").remove();

@@ -261,6 +261,22 @@ def test_a_caller_who_gives_up(simulator: Simulator, calls: Conversation) -> Non
     assert causes(calls) == {inbound: "ORIGINATOR_CANCEL", leg: "ORIGINATOR_CANCEL"}
 
 
+def test_the_called_phone_holds_takes_back_and_transfers_its_caller(
+    simulator: Simulator, calls: Conversation
+) -> None:
+    caller = simulator.phones["1000"].place_call("1001")
+    called = calls.wait_for("CHANNEL_BRIDGE", Unique_ID=caller)["Bridge-B-Unique-ID"]
+    simulator.phones["1001"].hold()
+    calls.wait_for("CHANNEL_HOLD", Unique_ID=called)
+    simulator.phones["1001"].resume()
+    calls.wait_for("CHANNEL_UNHOLD", Unique_ID=called)
+    calls.wait_for("CHANNEL_EXECUTE_COMPLETE", Unique_ID=caller, Application="playback")
+    simulator.phones["1001"].transfer("1002")
+    calls.wait_for("CHANNEL_HANGUP_COMPLETE", Unique_ID=called)
+    calls.wait_for("CHANNEL_CREATE", Channel_Presence_ID="1002@127.0.0.1")
+    assert caller in simulator.channels
+
+
 def test_hold_transfer_and_bridge_again(simulator: Simulator, calls: Conversation) -> None:
     calls.command(f"bgapi originate {{origination_uuid=one}}{USER.format(1000)} 1001 XML default")
     other = calls.wait_for("CHANNEL_BRIDGE")["Bridge-B-Unique-ID"]
