@@ -17,10 +17,19 @@ def _note_command(switch: Switch, arguments: str) -> str:
 
 
 _SHELL = ("system", "bg_system", "bgsystem", "spawn", "spawn_stream", "lua", "luarun", "perl", "python")
+
+
+async def _expand(switch: Switch, arguments: str) -> str:
+    """Runs a command after its variables were replaced."""
+    name, _, rest = switch.expand_with(arguments, {}, None).partition(" ")
+    return await run(switch, name, rest)
+
+
 COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     **api_switch.COMMANDS,
     **api_sofia.COMMANDS,
     **api_calls.COMMANDS,
+    "expand": _expand,
     **dict.fromkeys(_SHELL, _note_command),
 }
 

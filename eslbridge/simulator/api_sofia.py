@@ -94,7 +94,11 @@ async def _rescan(switch: Switch, profile: str, rest: list[str]) -> str:
 async def _kill_gateway(switch: Switch, profile: str, rest: list[str]) -> str:
     if not rest:
         return "-ERR missing gw name\n"
-    return "+OK gateway marked for deletion.\n" if switch.gateway_list.kill(rest[0]) else "Invalid Gateway!\n"
+    return (
+        "+OK gateway marked for deletion.\n"
+        if switch.gateway_list.kill(rest[0])
+        else "-ERR no such gateway.\n"
+    )
 
 
 async def _flush(switch: Switch, profile: str, rest: list[str]) -> str:
@@ -153,6 +157,17 @@ def _sofia_status(switch: Switch, words: list[str]) -> str:
     return tables.sofia_text(switch)
 
 
+def _gateway_data(switch: Switch, arguments: str) -> str:
+    """A variable of a running gateway; nothing when there is none of either."""
+    name, direction, variable = ([*arguments.split(), "", "", ""])[:3]
+    gateway = switch.gateways.get(name)
+    if gateway is None:
+        return ""
+    inbound, outbound = gateway.settings.inbound, gateway.settings.outbound
+    known = {"ivar": inbound, "ovar": outbound, "var": outbound | inbound}
+    return known.get(direction.lower(), {}).get(variable, "")
+
+
 def _sofia_xmlstatus(switch: Switch, words: list[str]) -> str:
     if words[:1] == ["gateway"]:
         if len(words) > 1:
@@ -177,4 +192,5 @@ COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "sofia_contact": _sofia_contact,
     "group_call": _group_call,
     "sofia": _sofia,
+    "sofia_gateway_data": _gateway_data,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import time
@@ -13,6 +14,7 @@ from xml.etree.ElementTree import tostring
 
 from . import tables
 from .dialplan import search
+from .dialstring import separate
 from .version import FULL_VERSION, GIT, VERSION
 
 if TYPE_CHECKING:
@@ -54,10 +56,12 @@ def _global_getvar(switch: Switch, arguments: str) -> str:
 
 
 def _global_setvar(switch: Switch, arguments: str) -> str:
-    name, equals, value = arguments.partition("=")
-    if not equals:
+    """``name=value``; with a further ``=`` it sets only what has the second value now."""
+    name, value, expected = ([*separate(arguments, "=", 3), "", "", ""])[:3]
+    if not name:
         return "-USAGE: <var>=<value> [=<value2>]\n"
-    switch.variables[name.strip()] = value.strip()
+    if not expected or switch.variables.get(name) == expected:
+        switch.set_global(name, value)
     return "+OK"
 
 
@@ -71,18 +75,19 @@ def _uptime(switch: Switch, arguments: str) -> str:
 
 def _strepoch(switch: Switch, arguments: str) -> str:
     if not arguments:
-        return str(int(time.time()))
+        return str(switch.clock.now() // 1_000_000)
     try:
-        return str(int(time.mktime(time.strptime(arguments.strip(), "%Y-%m-%d %H:%M:%S"))))
+        moment = datetime.datetime.fromisoformat(arguments.strip())
     except ValueError:
         return "0"
+    return str(int(moment.replace(tzinfo=switch.clock.zone).timestamp()))
 
 
 def _strftime(switch: Switch, arguments: str) -> str:
     stamp, bar, form = arguments.partition("|")
     if bar and stamp.isdigit():
-        return time.strftime(form, time.localtime(int(stamp)))
-    return time.strftime(arguments or "%Y-%m-%d %T", time.localtime())
+        return switch.clock.local(int(stamp)).strftime(form)
+    return switch.clock.local().strftime(arguments or "%Y-%m-%d %T")
 
 
 def _fsctl(switch: Switch, arguments: str) -> str:
@@ -123,21 +128,38 @@ def _regex(switch: Switch, arguments: str) -> str:
     return re.sub(r"%(\d)", lambda one: match[int(one[1])] or "", replacement)
 
 
+_QUOTED = r"'((?:[^'\\]|\\.)*)'(?=\s)"
+_CONDITION = re.compile(
+    rf"(?:{_QUOTED}|([^' ][^ ]*))\s+(==|!=|>=|<=|>|<) *(?:{_QUOTED}|([^' ][^ ]*))\s+\?(.*)"
+)
+_PLAIN_NUMBER = re.compile(r"-?[0-9.]+")
+
+
 def _cond(switch: Switch, arguments: str) -> str:
-    test, _, outcomes = arguments.partition("?")
-    yes, _, no = outcomes.partition(":")
-    found = re.match(r"\s*(.*?)\s*(==|!=|>=|<=|>|<)\s*(.*?)\s*$", test)
-    if not found:
+    found = _CONDITION.fullmatch(arguments.lstrip())
+    outcomes = separate(found[6], ":", 2) if found else []
+    if found is None or not outcomes:
         return "-ERR"
-    left, operator, right = found[1].strip("'"), found[2], found[3].strip("'")
-    return yes.strip() if _compare(left, operator, right) else no.strip()
+    left = found[1] if found[1] is not None else found[2]
+    right = found[4] if found[4] is not None else found[5]
+    numbers = (found[1] is None and _is_number(left), found[4] is None and _is_number(right))
+    yes, no = ([*outcomes, ""])[:2]
+    return yes if _compare(left, found[3], right, numbers) else no
 
 
-def _compare(left: str, operator: str, right: str) -> bool:
-    if re.fullmatch(r"-?\d+(\.\d+)?", left) and re.fullmatch(r"-?\d+(\.\d+)?", right):
-        order = (float(left) > float(right)) - (float(left) < float(right))
-    else:
-        order = (left > right) - (left < right)
+def _is_number(text: str) -> bool:
+    return _PLAIN_NUMBER.fullmatch(text) is not None
+
+
+def _compare(left: str, operator: str, right: str, numbers: tuple[bool, bool]) -> bool:
+    """As the switch does: two texts are equal or not; for everything else a text is its length."""
+    if operator in ("==", "!=") and not any(numbers):
+        return (left == right) == (operator == "==")
+    values = [
+        float(text) if number else float(len(text))
+        for text, number in zip((left, right), numbers, strict=True)
+    ]
+    order = (values[0] > values[1]) - (values[0] < values[1])
     return {
         "==": order == 0,
         "!=": order != 0,
@@ -146,6 +168,14 @@ def _compare(left: str, operator: str, right: str) -> bool:
         ">=": order >= 0,
         "<=": order <= 0,
     }[operator]
+
+
+def _limit_usage(switch: Switch, arguments: str) -> str:
+    words = separate(arguments, " ")
+    if len(words) < 3:
+        return "USAGE: limit_usage <backend> <realm> <id> [rate]\n"
+    used, rate = switch.limits.usage(words[1], words[2]) if words[0] == "hash" else (0, 0)
+    return f"{used}/{rate}" if words[3:4] == ["rate"] else str(used)
 
 
 def _json_api(switch: Switch, arguments: str) -> str:
@@ -261,10 +291,10 @@ COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "fsctl": _fsctl,
     "module_exists": _module_exists,
     "eval": _eval,
-    "expand": _eval,
     "echo": _echo,
     "regex": _regex,
     "cond": _cond,
+    "limit_usage": _limit_usage,
     "json": _json_api,
     "xml_locate": _xml_locate,
     "hash": _hash,

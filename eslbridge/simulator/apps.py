@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 
 from .answering import answer, pre_answer
 from .bridging import bridge_to, eavesdrop, find_extension, transfer
+from .causes import cause_of, known_cause, phrase_of
 from .channel import Channel, State
+from .dialstring import separate
 from .loglevels import log_level
 from .messages import Message
 
@@ -32,7 +34,7 @@ async def run_application(channel: Channel, name: str, data: str, app_uuid: str 
     expanded = channel.expand(data)
     app_uuid = app_uuid or channel.text("app_uuid") or str(uuid.uuid4())
     channel.variables.pop("app_uuid", None)
-    channel.app_log.append((name, expanded, time.time_ns() // 1000))
+    channel.app_log.append((name, expanded, channel.switch.clock.now()))
     channel.application, channel.application_data = name, expanded
     where = f"EXECUTE [depth=0] {channel.name} {name}({expanded})"
     channel.switch.log(6, where, "switch_core_session.c:2933", channel.uuid)
@@ -48,6 +50,20 @@ async def run_application(channel: Channel, name: str, data: str, app_uuid: str 
     shown.append(("Application-Response", channel.text("current_application_response") or "_none_"))
     channel.fire("CHANNEL_EXECUTE_COMPLETE", after=[*shown, ("Application-UUID", app_uuid)])
     return response
+
+
+def run_inline(channel: Channel, name: str, data: str) -> None:
+    """Runs an application while the dialplan is still being walked through; only a few can."""
+    application = name.lower()
+    if application not in APPLICATIONS:
+        channel.hangup("DESTINATION_OUT_OF_ORDER")
+    elif application not in INLINE:
+        text = "This application cannot be executed inline"
+        channel.switch.log(3, text, "mod_dialplan_xml.c:69", channel.uuid)
+    else:
+        # None of these waits for anything.
+        with contextlib.suppress(StopIteration):
+            run_application(channel, name, data).send(None)
 
 
 async def run_message(channel: Channel, message: Message) -> None:
@@ -90,6 +106,16 @@ async def _set(channel: Channel, data: str) -> None:
 
 async def _unset(channel: Channel, data: str) -> None:
     channel.variables.pop(data, None)
+
+
+async def _multiunset(channel: Channel, data: str) -> None:
+    for name in data.split(" "):
+        channel.variables.pop(name, None)
+
+
+async def _set_global(channel: Channel, data: str) -> None:
+    name, _, value = data.partition("=")
+    channel.switch.set_global(name.strip(), value)
 
 
 async def _multiset(channel: Channel, data: str) -> None:
@@ -147,18 +173,17 @@ async def _ring_ready(channel: Channel, data: str) -> None:
 
 
 async def _hangup(channel: Channel, data: str) -> None:
-    channel.hangup(data.strip().upper() or "NORMAL_CLEARING")
+    channel.hangup(known_cause(data.strip()))
 
 
 async def _respond(channel: Channel, data: str) -> None:
-    status = data.split(" ", maxsplit=1)[0]
-    causes = {
-        "486": "USER_BUSY",
-        "404": "UNALLOCATED_NUMBER",
-        "603": "CALL_REJECTED",
-        "480": "NO_USER_RESPONSE",
-    }
-    channel.hangup(causes.get(status, "NORMAL_CLEARING"))
+    """A final answer to whoever calls, in words of one's own. It ends the call, unless that was answered."""
+    number, _, phrase = data.partition(" ")
+    status = int(number) if number.isdigit() else 488
+    if channel.direction != "inbound" or not channel.sip or channel.answered or status < 300:
+        return
+    channel.final_answer = f"{status} {phrase or phrase_of(status)}"
+    channel.hangup(cause_of(status))
 
 
 # Time
@@ -327,6 +352,68 @@ async def _say_event(channel: Channel, data: str) -> None:
     channel.switch.custom_event_from_dialplan(channel, data)
 
 
+async def _limit(channel: Channel, data: str) -> None:
+    words = separate(data, " ", 7)
+    if len(words) < 3:
+        return
+    most, interval = _maximum(words[3] if len(words) > 3 else "-")
+    if not channel.switch.limits.take(channel, words[1], words[2], most, interval):
+        number, dialplan, context = ([*words[4:], "", "", ""])[:3]
+        if number.startswith("!"):
+            channel.hangup(known_cause(number[1:]))
+        else:
+            transfer(channel, number or "limit_exceeded", dialplan, context)
+
+
+async def _limit_execute(channel: Channel, data: str) -> None:
+    words = separate(data, " ", 6)
+    if len(words) < 6:
+        return
+    realm, key, limit, name, arguments = words[1:]
+    if channel.switch.limits.take(channel, realm, key, *_maximum(limit)):
+        await run_application(channel, name, arguments)
+        if channel.state == State.EXECUTE:
+            channel.switch.limits.release(channel, realm, key)
+
+
+def _maximum(text: str) -> tuple[int, int]:
+    """How many, and in how many seconds (0: at the same time); ``-`` only counts."""
+    if text.startswith("-"):
+        return -1, 0
+    most, _, interval = text.partition("/")
+    return int(most) if most.isdigit() else 0, int(interval) if interval.isdigit() else 0
+
+
+# What can be run while the dialplan is looked through.
+INLINE = frozenset(
+    [
+        "bridge_export",
+        "check_acl",
+        "cng_plc",
+        "early_hangup",
+        "eval",
+        "event",
+        "export",
+        "info",
+        "log",
+        "multiset",
+        "multiunset",
+        "novideo",
+        "presence",
+        "push",
+        "set",
+        "set_global",
+        "set_media_stats",
+        "set_profile_var",
+        "set_user",
+        "set_zombie_exec",
+        "stop",
+        "unset",
+        "unshift",
+        "verbose_events",
+    ]
+)
+
 APPLICATIONS: dict[str, Application] = {
     "set": _set,
     "unset": _unset,
@@ -336,7 +423,8 @@ APPLICATIONS: dict[str, Application] = {
     "info": _nothing,
     "hash": _hash,
     "db": _nothing,
-    "limit": _nothing,
+    "limit": _limit,
+    "limit_execute": _limit_execute,
     "limit_hash": _nothing,
     "bind_meta_app": _nothing,
     "unbind_meta_app": _nothing,
@@ -392,6 +480,12 @@ APPLICATIONS: dict[str, Application] = {
     "send_dtmf": _send_dtmf,
     "queue_dtmf": _send_dtmf,
     "event": _say_event,
+    "eval": _nothing,
+    "multiunset": _multiunset,
+    "set_global": _set_global,
+    "bridge_export": _export,
+    "check_acl": _nothing,
+    "verbose_events": _nothing,
     "send_display": _nothing,
     "intercept": _nothing,
     "callcenter": _endless,

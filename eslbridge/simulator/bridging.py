@@ -7,6 +7,7 @@ import uuid
 
 from . import sip
 from .answering import answer, pre_answer
+from .causes import in_list
 from .channel import Channel, State, wait_any
 from .dialling import adopt_user, dial, leg_note
 from .dialplan import Extension, hunt
@@ -25,7 +26,12 @@ DIAL_STATUS = {
 
 
 async def bridge_to(channel: Channel, text: str) -> None:
-    """The ``bridge`` application: dials, connects, and decides how the call goes on."""
+    """The ``bridge`` application: dials, connects, and decides how the call goes on.
+
+    With nothing to bridge to it does nothing, and the dialplan goes on.
+    """
+    if not text:
+        return
     leg, cause = await dial(channel.switch, text, channel, BRIDGE_TIMEOUT)
     if leg is not None and channel.up:
         await bridge(channel, leg)
@@ -37,7 +43,7 @@ async def bridge_to(channel: Channel, text: str) -> None:
     _note_failure(channel, cause)
     if channel.answered:
         channel.set_call_state("ACTIVE")
-    if not _goes_on(channel.text("continue_on_fail"), cause):
+    if not _goes_on(channel, cause):
         channel.hangup(cause)
 
 
@@ -63,10 +69,14 @@ def _take_over_media(channel: Channel, leg: Channel) -> None:
         channel.set_variables({"read_codec": channel.codec_name, "read_rate": "8000"})
 
 
-def _goes_on(rule: str, cause: str) -> bool:
-    if rule.lower() in ("true", "yes", "1"):
+def _goes_on(channel: Channel, cause: str) -> bool:
+    """Whether the dialplan is done with a call after a bridge that failed (switch_channel_handle_cause)."""
+    rule, failures = channel.text("continue_on_fail"), channel.text("failure_causes")
+    if not rule and not failures:
+        return cause in ("NO_ANSWER", "NO_USER_RESPONSE", "ORIGINATOR_CANCEL")
+    if failures and not in_list(failures, cause):
         return True
-    return cause in [item.strip().upper() for item in rule.split(",")]
+    return rule.lower() in ("true", "yes", "on", "t", "1", "enabled") or in_list(rule, cause)
 
 
 async def bridge(a: Channel, b: Channel) -> None:
@@ -217,7 +227,7 @@ def find_extension(channel: Channel, number: str, context: str) -> Extension | N
     if node is None or channel.profile is None:
         return None
     before, channel.profile.destination_number = channel.profile.destination_number, number
-    found = hunt(node, channel, number)
+    found = hunt(node, channel, number, channel.switch.clock.local())
     channel.profile.destination_number = before
     return found
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import orjson
 
 from . import sip
+from .causes import q850
 from .channel import Channel
 from .events import flat
 from .profile import Profile
@@ -20,7 +20,7 @@ def set_report_variables(channel: Channel) -> None:
     times = profile.times
     set_ = channel.set_variable
     set_("hangup_cause", channel.cause)
-    set_("hangup_cause_q850", sip.q850(channel.cause))
+    set_("hangup_cause_q850", q850(channel.cause))
     set_("digits_dialed", "none")
     for name, stamp in (
         ("start", times.created),
@@ -36,7 +36,7 @@ def set_report_variables(channel: Channel) -> None:
         if name == "hold_events":
             set_(name, _hold_events(channel))
         elif stamp:
-            set_(f"{name}_stamp", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(stamp // 1_000_000)))
+            set_(f"{name}_stamp", channel.switch.clock.stamp(stamp))
     _epochs(
         channel,
         ("start", times.created),

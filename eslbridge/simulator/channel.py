@@ -69,6 +69,8 @@ class Channel(Caller):
     cleaned_late = True
     disposition = ""
     final_phrase = ""
+    # What `respond` told the caller.
+    final_answer = ""
 
     def __init__(self, switch: Switch, name: str, direction: str, uuid: str = ""):
         self.switch = switch
@@ -91,6 +93,8 @@ class Channel(Caller):
         self.started_at = switch.clock.now()
         self.queue: list[Any] = []
         self.dialled_user: User | None = None
+        # Whether the leg had its user's variables from the start.
+        self.knows_user = False
         self.outer_variables: dict[str, str] = {}
         self.reports_after: Channel | None = None
         self.noted_legs: list[str] = []
@@ -122,15 +126,11 @@ class Channel(Caller):
     def set_match(self, values: list[str]) -> None:
         self.set_variable("DP_MATCH", values)
 
+    def variable(self, name: str) -> str | None:
+        return self.get_variable(name)
+
     def run_inline(self, application: str, data: str) -> None:
-        data = self.expand(data)
-        if application == "set":
-            name, _, value = data.partition("=")
-            self.set_variable(name, value)
-        elif application == "unset":
-            self.variables.pop(data, None)
-        elif application == "system":
-            self.switch.would_execute(data)
+        self.switch.run_inline(self, application, data)
 
     def call_api(self, name: str, arguments: str) -> str:
         return self.switch.expansion_api(name, arguments, self)

@@ -18,6 +18,7 @@ PARSE_CHUNK = 64 * 1024
 
 _DROPPED_LINE = re.compile(r"^.*(?:<include>|</include>|<\?).*\n?", re.MULTILINE)
 _COMMAND = re.compile(r"cmd[^=]*=[^\"]*\"([^\"]*)\".*?data[^=]*=[^\"]*\"([^\"]*)\"", re.IGNORECASE)
+_GATEWAY_NAME = re.compile(r"[\w.\-]+")
 _GLOBAL = re.compile(r"\$\$\{([^{}]*)\}")
 
 
@@ -45,10 +46,25 @@ class GatewaySettings:
     name: str
     profile: str
     params: dict[str, str]
+    # Variables by direction: of calls that come in through it, and of those that go out.
+    inbound: dict[str, str] = field(default_factory=dict)
+    outbound: dict[str, str] = field(default_factory=dict)
 
     @property
     def registers(self) -> bool:
         return self.params.get("register", "true").lower() in ("true", "yes", "on", "1")
+
+    @property
+    def problem(self) -> str:
+        """Why the switch skips this gateway, with no more than a line in its log; empty when it does not."""
+        if not _GATEWAY_NAME.fullmatch(self.name):
+            return f"Ignoring invalid name '{self.name}'"
+        if self.params.get("register-transport", "udp").lower() not in ("udp", "tcp", "sctp"):
+            return "ERROR: unsupported transport"
+        for name in ("username", "password"):
+            if self.registers and not self.params.get(name):
+                return f"ERROR: {name} param is REQUIRED!"
+        return ""
 
 
 class Configuration:
@@ -89,7 +105,7 @@ class Configuration:
             for gateway in profile.iter("gateway"):
                 key = (profile.get("name", ""), gateway.get("name", ""))
                 if key not in self.gateways:
-                    self.gateways[key] = GatewaySettings(key[1], key[0], _pairs(gateway, "param"))
+                    self.gateways[key] = _gateway(gateway, *key)
 
     def user_ids(self, domain: str) -> list[str]:
         """Ids in the order in which the switch reads them."""
@@ -129,6 +145,16 @@ class Configuration:
     @property
     def contexts(self) -> dict[str, Element]:
         return self._contexts
+
+
+def _gateway(node: Element, profile: str, name: str) -> GatewaySettings:
+    params, variables = node.find("params"), node.find("variables")
+    settings = GatewaySettings(name, profile, _pairs(node if params is None else params, "param"))
+    for one in (node if variables is None else variables).findall("variable"):
+        for direction, values in (("inbound", settings.inbound), ("outbound", settings.outbound)):
+            if one.get("direction", direction).lower() == direction:
+                values[one.get("name", "")] = one.get("value", "")
+    return settings
 
 
 def _users_of(domain: Element) -> Iterator[tuple[str, Element]]:

@@ -9,20 +9,22 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
 from . import api, hooks, machine, outbound, sip
-from .apps import run_message
+from .apps import run_inline, run_message
 from .channel import Channel, State
+from .clock import Clock
 from .configuration import Configuration, ConfigurationError, load
-from .events import Clock, Event, Header
+from .events import Event, Header
 from .expansion import expand
 from .farend import Nobody, Outside, say_bye
 from .faults import Faults
 from .gateways import Gateway, Gateways
+from .limits import Limits
 from .loglevels import LOG_LEVELS
 from .messages import Message
 from .phones import Phone
@@ -54,6 +56,9 @@ class Options:
     event_queue_length: int = 100_000
     lost_events_allowed: int = 500
     late: frozenset[str] | None = None
+    clock: Clock = field(default_factory=Clock)
+    # How many seconds a second of ringing takes.
+    ring_second: float = 1.0
 
 
 class Switch:
@@ -68,7 +73,7 @@ class Switch:
         self.options = options
         self.faults = faults
         self.conf_dir = options.conf_dir
-        self.clock = Clock()
+        self.clock = options.clock
         self.core_uuid = str(uuid.uuid4())
         self.started = time.time()
         self.started_exactly = time.monotonic()
@@ -87,6 +92,7 @@ class Switch:
         self.phones: dict[str, Phone] = {}
         self.registrar = Registrar(self)
         self.gateway_list = Gateways(self)
+        self.limits = Limits(self)
         self.outside = Outside(self)
         self.nobody = Nobody()
         self.listeners: list[Any] = []
@@ -210,9 +216,9 @@ class Switch:
 
     def log(self, level: int, text: str, source: str = "mod_dptools.c:1879", uuid: str = "") -> None:
         """A line of the switch's log, for listeners that asked for that level."""
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        micros = self.clock.now() % 1_000_000
-        line = f"{stamp}.{micros:06d} 98.90% [{LOG_LEVELS[level].upper()}] {source} {text}\n"
+        now = self.clock.now()
+        stamp = f"{self.clock.stamp(now)}.{now % 1_000_000:06d}"
+        line = f"{stamp} 98.90% [{LOG_LEVELS[level].upper()}] {source} {text}\n"
         self.logged.append(line)
         for listener in self.listeners:
             listener.log_line(level, line, source, uuid)
@@ -264,6 +270,13 @@ class Switch:
     def expansion_api(self, name: str, arguments: str, channel: Channel | None) -> str:
         """A function called from within ``${…}``."""
         return api.expansion(self, name, arguments)
+
+    def set_global(self, name: str, value: str) -> None:
+        """A global variable; an empty value removes it. As in the switch, ``${`` in it is made harmless."""
+        if value:
+            self.variables[name] = value.replace("${", "%{")
+        else:
+            self.variables.pop(name, None)
 
     def would_execute(self, command: str) -> None:
         """Notes a shell command that a real switch would have run now."""
@@ -396,6 +409,9 @@ class Switch:
     async def run_message(self, channel: Channel, message: Message) -> None:
         await run_message(channel, message)
 
+    def run_inline(self, channel: Channel, application: str, data: str) -> None:
+        run_inline(channel, application, data)
+
     def run_hooks(self, channel: Channel, moment: str) -> None:
         hooks.run_hooks(channel, moment)
 
@@ -403,7 +419,7 @@ class Switch:
         self.channels.pop(channel.uuid, None)
 
     def bridged(self, a: Channel, b: Channel) -> None:
-        self.bridges[a.uuid] = (a, b, int(time.time()))
+        self.bridges[a.uuid] = (a, b, self.clock.now() // 1_000_000)
 
     def unbridged(self, a: Channel) -> None:
         self.bridges.pop(a.uuid, None)

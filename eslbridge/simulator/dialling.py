@@ -16,19 +16,39 @@ from .profile import Profile, Times
 if TYPE_CHECKING:
     from .core import Switch
 
-Rung = list[tuple[Channel, float]]
+
+@dataclass
+class Ringing:
+    """A leg on its way, and until when (the loop's time) it may ring, or be silent."""
+
+    channel: Channel
+    until: float | None = None
+    silent_until: float | None = None
+
+    @property
+    def silent(self) -> bool:
+        return self.channel.up and self.channel.call_state in ("DOWN", "DIALING")
+
+    @property
+    def next_limit(self) -> float:
+        limits = [self.until, self.silent_until if self.silent else None]
+        return min((limit for limit in limits if limit is not None), default=float("inf"))
 
 
 @dataclass
 class Dialling:
-    """One attempt: what was asked, who for, and which legs it made."""
+    """One attempt: what was asked, who for, and which legs it made.
+
+    ``deadline`` is the loop's time that all alternatives share. ``forked``: there are several legs.
+    """
 
     switch: Switch
     caller: Channel | None
     variables: dict[str, str]
-    timeout: float
+    deadline: float
     cid_name: str = ""
     cid_number: str = ""
+    forked: bool = False
     legs: list[Channel] = field(default_factory=list)
 
     @property
@@ -37,6 +57,17 @@ class Dialling:
         if own is None and self.caller is not None:
             own = self.caller.text("ignore_early_media")
         return own == "true"
+
+    @property
+    def over(self) -> bool:
+        """Whether no further alternative is to be tried."""
+        gone = self.caller is not None and not self.caller.up
+        return gone or asyncio.get_running_loop().time() >= self.deadline
+
+    def seconds(self, endpoint: Endpoint, name: str) -> float | None:
+        """A time limit of one leg."""
+        chosen = endpoint.variables.get(name) or self.variables.get(name, "")
+        return float(chosen) * self.switch.options.ring_second if chosen.isdigit() else None
 
     def wanted_uuid(self, given: dict[str, str]) -> str:
         """The UUID that the first leg shall have; a taken one is not given twice."""
@@ -58,13 +89,15 @@ async def dial(
         return None, "DESTINATION_OUT_OF_ORDER"
     if not groups:
         return None, "DESTINATION_OUT_OF_ORDER"
-    dialling = Dialling(switch, caller, variables, _timeout(variables, caller, timeout), *cid)
+    seconds = _timeout(variables, caller, timeout) * switch.options.ring_second
+    dialling = Dialling(switch, caller, variables, asyncio.get_running_loop().time() + seconds, *cid)
+    dialling.forked = len(groups) > 1 or len(groups[0]) > 1
     if caller is not None and caller.answered:
         caller.set_call_state("RING_WAIT")
     cause = "NORMAL_CLEARING"
     for group in groups:
         leg, cause = await _ring_group(dialling, group)
-        if leg is not None or (caller is not None and not caller.up):
+        if leg is not None or dialling.over:
             return leg, cause
     return None, cause
 
@@ -87,24 +120,33 @@ async def _ring_group(dialling: Dialling, group: list[Leg]) -> tuple[Channel | N
         cause = refusal or cause
     if not endpoints:
         return None, cause
-    now = asyncio.get_running_loop().time()
-    rung: Rung = []
-    for endpoint in endpoints:
-        own = endpoint.variables.get("leg_timeout", "")
-        limit = min(float(own), dialling.timeout) if own.isdigit() else dialling.timeout
-        rung.append((_create_leg(dialling, endpoint), now + limit))
+    rung = [_ring(dialling, endpoint) for endpoint in endpoints]
     caller = dialling.caller
     if caller is not None:
-        caller.last_dialled = [channel for channel, _ in rung]
+        caller.last_dialled = [one.channel for one in rung]
         if caller.answered:
             _note_legs(caller, caller.last_dialled)
     return await _await_answer(dialling, rung)
 
 
-async def _await_answer(dialling: Dialling, rung: Rung) -> tuple[Channel | None, str]:
+def _ring(dialling: Dialling, endpoint: Endpoint) -> Ringing:
+    now = asyncio.get_running_loop().time()
+    one = Ringing(_create_leg(dialling, endpoint))
+    own = dialling.seconds(endpoint, "leg_timeout")
+    # A user that rings alone is dialled by an originate of its own, which asks the caller's time-out first.
+    alone = endpoint.user is not None and not dialling.forked
+    if own is not None and not (alone and dialling.caller and dialling.caller.text("call_timeout")):
+        one.until = now + own
+    silence = dialling.seconds(endpoint, "leg_progress_timeout")
+    if silence is not None:
+        one.silent_until = now + silence
+    return one
+
+
+async def _await_answer(dialling: Dialling, rung: list[Ringing]) -> tuple[Channel | None, str]:
     caller = dialling.caller
-    legs = [channel for channel, _ in rung]
-    loop = asyncio.get_running_loop()
+    legs = [one.channel for one in rung]
+    silence = _common_silence(dialling)
     while True:
         answered = next((leg for leg in legs if _is_reached(leg, dialling)), None)
         if answered is not None:
@@ -113,17 +155,66 @@ async def _await_answer(dialling: Dialling, rung: Rung) -> tuple[Channel | None,
         if caller is not None and not caller.up:
             _cancel(legs, "ORIGINATOR_CANCEL")
             return None, "ORIGINATOR_CANCEL"
-        alive = [(channel, until) for channel, until in rung if channel.up]
+        alive = [one for one in rung if one.channel.up]
         if not alive:
-            return None, await _after_refusal(legs[-1], caller)
+            await _after_refusal(legs[-1], caller)
+            return None, legs[0].cause or "NO_ANSWER"
         if caller is not None:
             _pass_progress(caller, legs)
-        watched = [*(leg for leg, _ in alive), *([caller] if caller else [])]
-        await wait_any(watched, min(until for _, until in alive) - loop.time())
-        late = [leg for leg, until in alive if leg.up and not leg.answered and until <= loop.time()]
-        _cancel(late, "NO_ANSWER")
-        if late and not any(leg.up for leg in legs):
-            return None, "NO_ANSWER"
+        await _wait_for_news(dialling, alive, silence)
+        cause = _end_late(dialling, alive, silence)
+        if cause and not any(leg.up for leg in legs):
+            return None, legs[0].cause if cause == "ALLOTTED_TIMEOUT" else cause
+
+
+async def _wait_for_news(dialling: Dialling, alive: list[Ringing], silence: float) -> None:
+    limits = [dialling.deadline, *(one.next_limit for one in alive)]
+    if all(one.silent for one in alive):
+        limits.append(silence)
+    watched = [one.channel for one in alive]
+    if dialling.caller is not None:
+        watched.append(dialling.caller)
+    await wait_any(watched, min(limits) - asyncio.get_running_loop().time())
+
+
+def _end_late(dialling: Dialling, alive: list[Ringing], silence: float) -> str:
+    """Ends what has rung too long. Returns the cause, empty when nothing has."""
+    if any(_is_reached(one.channel, dialling) for one in alive):
+        return ""
+    now = asyncio.get_running_loop().time()
+    cause = _drop_late(dialling, alive, now)
+    quiet_too_long = now >= silence and all(one.silent for one in alive if one.channel.up)
+    if now >= dialling.deadline or quiet_too_long:
+        cause = "NO_ANSWER"
+        _cancel([one.channel for one in alive if one.channel.up], cause)
+    return cause
+
+
+def _common_silence(dialling: Dialling) -> float:
+    """Until when somebody must at least ring: ``progress_timeout``."""
+    chosen = dialling.variables.get("progress_timeout", "")
+    if not chosen and dialling.caller is not None:
+        chosen = dialling.caller.text("progress_timeout")
+    if not chosen.isdigit() or not int(chosen):
+        return float("inf")
+    return asyncio.get_running_loop().time() + int(chosen) * dialling.switch.options.ring_second
+
+
+def _drop_late(dialling: Dialling, alive: list[Ringing], now: float) -> str:
+    """Ends the legs whose own time is up. Returns the cause of the last one, empty when there is none."""
+    cause = ""
+    for one in alive:
+        if not one.channel.up or one.channel.answered:
+            continue
+        if one.silent and one.silent_until is not None and one.silent_until <= now:
+            cause = "PROGRESS_TIMEOUT"
+        elif one.until is not None and one.until <= now:
+            alone = one.channel.dialled_user is not None and not dialling.forked
+            cause = "NO_ANSWER" if alone else "ALLOTTED_TIMEOUT"
+        else:
+            continue
+        _cancel([one.channel], cause)
+    return cause
 
 
 def _is_reached(leg: Channel, dialling: Dialling) -> bool:
@@ -136,13 +227,12 @@ def _cancel(legs: list[Channel], cause: str) -> None:
         leg.hangup(cause)
 
 
-async def _after_refusal(leg: Channel, caller: Channel | None) -> str:
+async def _after_refusal(leg: Channel, caller: Channel | None) -> None:
     """The switch looks at its legs at every tick: by then the leg has gone further."""
     if caller is None:
         await leg.reported.wait()
     elif not leg.hung_up_here:
         await leg.destroyed.wait()
-    return leg.cause or "NO_ANSWER"
 
 
 # What the caller notices
@@ -210,7 +300,12 @@ def _create_sip_leg(dialling: Dialling, endpoint: Endpoint, profile: Profile) ->
     if caller is not None and caller.profile is not None:
         profile.originator = caller.profile.seen_by_other_leg(with_times=False)
         channel.call_uuid = caller.call_uuid
+    profile.caller_id_name = sip.sanitized(profile.caller_id_name)
+    profile.caller_id_number = sip.sanitized(profile.caller_id_number)
     sip.sent_invite(channel, channel.sip, caller, given, not dialling.ignore_early_media)
+    if dialling.forked and endpoint.user is not None:
+        channel.set_variables(endpoint.user.variables)
+    channel.knows_user = dialling.forked
     switch.register_channel(channel)
     channel.start()
     return channel
@@ -225,8 +320,9 @@ def _peer(switch: Switch, endpoint: Endpoint) -> tuple[str, str, int, str, objec
         return "internal", host, number, user, switch.phone_at(user, number) or switch.nobody
     if endpoint.kind == "gateway":
         gateway, _, number_dialled = endpoint.target.partition("/")
-        switch.gateways[gateway].calls_out += 1
-        return "external", "127.0.0.1", 5060, number_dialled, switch.outside
+        running = switch.gateways[gateway]
+        running.calls_out += 1
+        return running.settings.profile, "127.0.0.1", 5060, number_dialled, switch.outside
     return "external", address or "127.0.0.1", 5060, user, switch.outside
 
 
@@ -263,9 +359,12 @@ def _inherit(profile: Profile, caller: Channel, base: Profile) -> None:
 
 
 def adopt_user(channel: Channel, caller: Channel | None = None) -> None:
-    """A leg that was dialled as a user takes that user's variables once it is reached."""
+    """A leg that was dialled as a user takes that user's variables once it is reached.
+
+    One that rang beside others, or as one of several alternatives, had them from the start.
+    """
     channel.set_variable("endpoint_disposition", "ANSWER" if channel.answered else "EARLY MEDIA")
-    if channel.dialled_user is not None:
+    if channel.dialled_user is not None and not channel.knows_user:
         channel.set_variables(channel.dialled_user.variables)
     if caller is not None:
         channel.set_variable("max_forwards", channel.text("max_forwards"))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
+from . import times
+
 MAX_NESTING = 100
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 @dataclass
@@ -26,6 +27,9 @@ class Caller:
     """What the dialplan asks of a call; channels implement it."""
 
     def profile_field(self, name: str) -> str | None:
+        raise NotImplementedError
+
+    def variable(self, name: str) -> str | None:
         raise NotImplementedError
 
     def expand(self, text: str) -> str:
@@ -47,10 +51,11 @@ def hunt(
 ) -> Extension | None:
     """Walks a context. None when no action matched anywhere.
 
-    ``only`` restricts the walk to extensions of that name (``execute_extension`` finds by number,
-    so it is rare).
+    ``now`` is the switch's own time (the machine's if None), in which conditions are looked at unless the
+    call has a ``timezone``. ``only`` restricts the walk to extensions of that name
+    (``execute_extension`` finds by number, so it is rare).
     """
-    walk = _Walk(caller, number, now or datetime.datetime.now())
+    walk = _Walk(caller, number, now or datetime.datetime.now().astimezone())
     for extension in context.findall("extension"):
         name = extension.get("name") or "_anon_"
         if only is not None and name != only:
@@ -65,6 +70,17 @@ def _true(value: str | None) -> bool:
     return (value or "").lower() in ("yes", "on", "true", "t", "enabled", "active", "allow", "1")
 
 
+@dataclass
+class _Verdict:
+    """What one condition says: run the actions or the anti-actions, and whether the extension matches."""
+
+    passed: bool = False
+    proceed: bool = False
+    match: re.Match[str] | None = None
+    # Only an expression with a parenthesis stands for $1 and its like.
+    grouped: bool = False
+
+
 class _Walk:
     def __init__(self, caller: Caller, number: str, now: datetime.datetime):
         self.caller = caller
@@ -76,58 +92,83 @@ class _Walk:
         """Whether the last condition that was looked at let the call proceed."""
         if depth > MAX_NESTING:
             return False
+        proceed = self._conditions(node, name, depth)
+        return proceed or (depth > 0 and not _true(node.get("require-nested", "true")))
+
+    def _conditions(self, node: Element, name: str, depth: int) -> bool:
         proceed = False
         for condition in node.findall("condition"):
-            passed, match, saw_parentheses = self._test(condition)
-            proceed = passed
-            if passed:
-                if match is not None and saw_parentheses:
-                    self.caller.set_match([match[0], *(group or "" for group in match.groups())])
-                self._collect(condition, "action", name, match if saw_parentheses else None)
-            else:
-                anti = condition.findall("anti-action")
-                self._collect(condition, "anti-action", name, None)
-                proceed = bool(anti)
-            if passed and condition.find("condition") is not None:
-                nested = self.extension(condition, name, depth + 1)
-                if _true(condition.get("require-nested", "true")):
-                    proceed = proceed and nested
-            how = condition.get("break", "on-false")
-            stop_on = {"on-true": passed, "always": True, "never": False}
-            if stop_on.get(how, not passed):
+            verdict = self._test_many(condition) if condition.get("regex") else self._test_one(condition)
+            proceed = self._take(condition, name, verdict)
+            how = condition.get("break", "").lower()
+            if _breaks(how, verdict.passed):
                 break
+            if proceed and condition.find("condition") is not None:
+                proceed = self.extension(condition, name, depth + 1)
+                if not proceed and how != "never":
+                    break
         return proceed
 
-    def _test(self, condition: Element) -> tuple[bool, re.Match[str] | None, bool]:
-        if condition.get("regex") is not None:
-            return self._test_many(condition), None, False
-        return self._test_one(condition)
+    def _take(self, condition: Element, name: str, verdict: _Verdict) -> bool:
+        if not verdict.passed:
+            self._collect(condition, "anti-action", name, None)
+            return verdict.proceed or condition.find("anti-action") is not None
+        match = verdict.match if verdict.grouped else None
+        if match is not None:
+            self.caller.set_match([match[0], *(group or "" for group in match.groups())])
+        self._collect(condition, "action", name, match)
+        return verdict.proceed
 
-    def _test_one(self, node: Element) -> tuple[bool, re.Match[str] | None, bool]:
-        in_time = time_matches(node, self.now)
+    def _test_one(self, node: Element) -> _Verdict:
+        """As in the switch, a time and a field on one condition make up for each other."""
+        in_time = times.matches(node, self.now, self._there())
+        verdict = _Verdict(passed=in_time is True, proceed=in_time is True)
         field_name = node.get("field")
-        if field_name is None:
-            return (in_time is not False), None, False
-        child = node.find("expression")
-        expression = (child.text or "") if child is not None else node.get("expression", "")
-        expression = self.caller.expand(expression)
-        match = search(expression, self._field(field_name))
-        # As in the switch: a field that matches makes up for a time that does not.
-        return match is not None, match, "(" in expression
+        if field_name is not None:
+            child = node.find("expression")
+            expression = (child.text or "") if child is not None else node.get("expression", "")
+            expression = self.caller.expand(expression)
+            verdict.match = search(expression, self._field(field_name))
+            verdict.grouped = "(" in expression
+            verdict.proceed = verdict.match is not None
+            verdict.passed = verdict.passed or verdict.proceed
+        elif in_time is None:
+            verdict.passed = verdict.proceed = True
+        return verdict
+
+    def _there(self) -> datetime.datetime | None:
+        """The time that conditions see now: an earlier one may have set the zone."""
+        offset = self.caller.variable("tod_tz_offset") or ""
+        if offset.lstrip("+-").isdigit():
+            return self.now.astimezone(datetime.timezone(datetime.timedelta(hours=int(offset))))
+        name = self.caller.variable("timezone")
+        if not name:
+            return self.now
+        zone = times.zone_named(name)
+        return None if zone is None else self.now.astimezone(zone)
 
     def _field(self, name: str) -> str:
         if "$" in name:
             return self.caller.expand(name)
         return self.caller.profile_field(name) or ""
 
-    def _test_many(self, condition: Element) -> bool:
-        results = [self._test_one(node)[0] for node in condition.findall("regex")]
+    def _test_many(self, condition: Element) -> _Verdict:
         rule = condition.get("regex", "").lower()
-        if rule == "all":
-            return all(results)
-        if rule == "xor":
-            return results.count(True) == 1
-        return any(results)
+        outer = times.matches(condition, self.now, self._there())
+        verdict = _Verdict(passed=outer is True)
+        passes = fails = 0
+        for node in condition.findall("regex"):
+            one = self._test_one(node)
+            verdict.proceed = one.proceed
+            passes += one.passed
+            fails += not one.passed
+            if one.grouped:
+                verdict.match, verdict.grouped = one.match, True
+            if (one.passed and rule not in ("all", "xor")) or (not one.passed and rule == "all"):
+                break
+        met = passes == 1 if rule == "xor" else not fails if rule == "all" else passes > 0
+        verdict.passed = verdict.passed or met
+        return verdict
 
     def _collect(self, condition: Element, tag: str, name: str, match: re.Match[str] | None) -> None:
         for action in condition.findall(tag):
@@ -143,6 +184,11 @@ class _Walk:
                     self.caller.run_inline(application, data)
                 else:
                     self.found.applications.append((application, data))
+
+
+def _breaks(how: str, passed: bool) -> bool:
+    stop_on = {"on-true": passed, "always": True, "never": False}
+    return stop_on.get(how, not passed)
 
 
 @lru_cache(maxsize=4096)
@@ -179,67 +225,3 @@ def substitute(data: str, match: re.Match[str]) -> str:
         return (match[index] or "") if index <= (match.re.groups) else ""
 
     return re.sub(r"\$(\d{1,2})", group, data)
-
-
-def time_matches(node: Element, now: datetime.datetime) -> bool | None:
-    """Whether the time attributes fit; None when there are none."""
-    values = {
-        "year": now.year,
-        "yday": now.timetuple().tm_yday,
-        "mon": now.month,
-        "mday": now.day,
-        "week": int(now.strftime("%U")) + 1,
-        "mweek": (now.day - 1 + (now.replace(day=1).isoweekday() % 7)) // 7 + 1,
-        "wday": now.isoweekday() % 7 + 1,
-        "hour": now.hour,
-        "minute": now.minute,
-        "minute-of-day": now.hour * 60 + now.minute + 1,
-    }
-    result: bool | None = None
-    for name, value in values.items():
-        wanted = node.get(name)
-        if wanted is not None and result is not False:
-            result = _number_fits(wanted, value)
-    for name, fits in (("time-of-day", _time_of_day), ("date-time", _date_time)):
-        wanted = node.get(name)
-        if wanted is not None and result is not False:
-            result = fits(wanted, now)
-    return result
-
-
-def _number(text: str) -> int:
-    text = text.strip().lower()
-    return _DAYS.index(text[:3]) + 1 if text[:3] in _DAYS else int(text or 0)
-
-
-def _number_fits(wanted: str, value: int) -> bool:
-    for part in wanted.split(","):
-        first, dash, last = part.partition("-")
-        low, high = _number(first), _number(last) if dash else _number(first)
-        if (low <= value <= high) if low <= high else (value >= low or value <= high):
-            return True
-    return False
-
-
-def _seconds(text: str) -> int:
-    hour, minute, second = ([int(part) for part in text.strip().split(":")] + [0, 0])[:3]
-    return hour * 3600 + minute * 60 + second
-
-
-def _time_of_day(wanted: str, now: datetime.datetime) -> bool:
-    value = now.hour * 3600 + now.minute * 60 + now.second
-    for part in wanted.split(","):
-        first, _, last = part.partition("-")
-        low, high = _seconds(first), _seconds(last or first)
-        if (low <= value <= high) if low <= high else (value >= low or value <= high):
-            return True
-    return False
-
-
-def _date_time(wanted: str, now: datetime.datetime) -> bool:
-    stamp = now.strftime("%Y-%m-%d %H:%M:%S")
-    for part in wanted.split(","):
-        first, _, last = part.partition("~")
-        if first.strip() <= stamp <= (last or first).strip():
-            return True
-    return False

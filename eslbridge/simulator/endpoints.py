@@ -54,7 +54,7 @@ class Resolver:
         if user is None:
             return [], "SUBSCRIBER_ABSENT"
         dialed = {"dialed_user": name, "dialed_domain": domain}
-        given = {**variables, **dialed}
+        given = {**variables, **_dial_variables(user), **dialed}
         if self.caller is not None:
             self.caller.set_variables(dialed)
             given |= exported(self.caller)
@@ -87,8 +87,9 @@ class Resolver:
             return [], "INVALID_GATEWAY"
         if not gateway.usable:
             gateway.failed_calls_out += 1
-            return [], "NETWORK_OUT_OF_ORDER"
-        return [Endpoint("gateway", target, number, {**variables, "sip_gateway_name": name})], ""
+            return [], "GATEWAY_DOWN"
+        given = {"sip_gateway_name": name, **gateway.settings.outbound, **variables}
+        return [Endpoint("gateway", target, number, given)], ""
 
     def _group(self, target: str, variables: dict[str, str]) -> tuple[list[Endpoint], str]:
         name, _, domain = target.partition("@")
@@ -100,6 +101,16 @@ class Resolver:
             endpoints += found
             cause = refusal or cause
         return endpoints, "" if endpoints else cause
+
+
+def _dial_variables(user: User) -> dict[str, str]:
+    """Params ``dial-var-…`` of a user: variables of every leg that is made to reach it."""
+    beginning = "dial-var-"
+    return {
+        name[len(beginning) :]: value
+        for name, value in user.params.items()
+        if name.lower().startswith(beginning)
+    }
 
 
 def exported(caller: Channel) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterable
 
 import orjson
@@ -118,31 +117,6 @@ def _xml(event: Event) -> bytes:
 
 
 _WRITERS = {"plain": _plain, "json": _json, "xml": _xml}
-
-
-class Clock:
-    """Wall-clock stamps in the formats of events; the text of a second is built once."""
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._local = ""
-        self._gmt = ""
-
-    def now(self) -> int:
-        """Microseconds since 1970, UTC."""
-        return time.time_ns() // 1000
-
-    def headers(self, stamp: int) -> list[Header]:
-        second = stamp // 1_000_000
-        if second != self._second:
-            self._second = second
-            self._local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
-            self._gmt = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(second))
-        return [
-            ("Event-Date-Local", self._local),
-            ("Event-Date-GMT", self._gmt),
-            ("Event-Date-Timestamp", str(stamp)),
-        ]
 
 
 # Every event name that `event` accepts (switch_event.c keeps this list).

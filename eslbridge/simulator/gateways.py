@@ -21,6 +21,9 @@ REGISTER_AFTER = 0.15
 TICK = 1.0
 RETRY_SECONDS = "30"
 
+MIN_PING_SECONDS = 5
+
+_NO_ANSWER: list[Header] = [("Phrase", "Request Timeout"), ("Status", "408")]
 _STATE = ("sofia_reg.c", "sofia_reg_fire_custom_gateway_state_event", "156")
 
 
@@ -44,6 +47,18 @@ class Gateway:
 
     def param(self, name: str, default: str = "") -> str:
         return self.settings.params.get(name) or default
+
+    def from_user(self, caller: str) -> str:
+        """Who calls, as the carrier sees it in the From header."""
+        if self.param("caller-id-in-from").lower() in ("true", "yes", "on", "1"):
+            return caller
+        return self.param("from-user", self.param("username", "FreeSWITCH"))
+
+    @property
+    def ping_seconds(self) -> int:
+        """How often OPTIONS are sent; 0 when never. The switch refuses less than five seconds."""
+        seconds = self.param("ping")
+        return int(seconds) if seconds.isdigit() and int(seconds) >= MIN_PING_SECONDS else 0
 
     @property
     def proxy(self) -> str:
@@ -69,6 +84,9 @@ class Gateways:
                 self._add(settings, announce=True)
 
     def _add(self, settings: GatewaySettings, announce: bool) -> None:
+        if settings.problem:
+            self.switch.log(3, settings.problem, "sofia.c:3790")
+            return
         gateway = Gateway(settings)
         self.running[settings.name] = gateway
         if announce:
@@ -77,6 +95,8 @@ class Gateways:
         if settings.registers:
             gateway.state, gateway.status = "UNREGED", "DOWN"
             self.switch.spawn(self._register(gateway))
+        if gateway.ping_seconds:
+            self.switch.spawn(self._keep_pinging(gateway))
 
     async def _register(self, gateway: Gateway) -> None:
         await asyncio.sleep(REGISTER_AFTER)
@@ -135,10 +155,34 @@ class Gateways:
         ]
         self._custom("sofia::gateway_state", _STATE, headers + more)
 
+    async def _keep_pinging(self, gateway: Gateway) -> None:
+        while not gateway.deleted:
+            await asyncio.sleep(gateway.ping_seconds)
+            if not gateway.deleted:
+                self._ping(gateway)
+
+    def ping(self) -> None:
+        """Sends every gateway's OPTIONS now, not only every few seconds."""
+        for gateway in self.running.values():
+            if gateway.ping_seconds:
+                self._ping(gateway)
+
+    def _ping(self, gateway: Gateway) -> None:
+        """A far end that does not answer makes it DOWN, one that does UP; a registration counts as well."""
+        answers = self.switch.outside.answers_pings(gateway.settings.name)
+        if gateway.settings.registers and gateway.state != "REGED":
+            return
+        if answers != (gateway.status == "UP"):
+            final = [("Phrase", "OK"), ("Status", "200")] if answers else _NO_ANSWER
+            self._set_state(gateway, gateway.state, "UP" if answers else "DOWN", final)
+
     def kill(self, name: str) -> bool:
-        """``killgw``: marks it; it is gone about a second later."""
-        gateway = self.running.get(name)
-        if gateway is None or gateway.deleted:
+        """``killgw``: nobody finds it any more; what it still has to do takes about a second.
+
+        Calls under way through it stay.
+        """
+        gateway = self.running.pop(name, None)
+        if gateway is None:
             return False
         gateway.deleted = True
         self.switch.spawn(self._delete(gateway))
@@ -157,8 +201,6 @@ class Gateways:
         self._remove(gateway)
 
     def _remove(self, gateway: Gateway) -> None:
-        if self.running.get(gateway.settings.name) is gateway:
-            del self.running[gateway.settings.name]
         headers: list[Header] = [
             ("profile-name", gateway.settings.profile),
             ("Gateway", gateway.settings.name),
@@ -167,6 +209,7 @@ class Gateways:
 
     def delete_all(self) -> None:
         for gateway in list(self.running.values()):
+            del self.running[gateway.settings.name]
             gateway.deleted = True
             self._remove(gateway)
 

@@ -56,6 +56,7 @@ async def _route(channel: Channel) -> None:
         channel.running = State.ROUTING
         channel.set_call_state("RINGING")
     channel.enter(State.ROUTING)
+    channel.switch.limits.transferred(channel)
     channel.set_variable("call_uuid", channel.call_uuid)
     channel.extension, channel.preset = channel.preset or find_extension(channel), None
     if channel.direction == "outbound":
@@ -73,7 +74,8 @@ def find_extension(channel: Channel) -> Extension | None:
     if profile.dialplan.lower() == "inline":
         return _inline(profile.destination_number)
     context = channel.switch.configuration.context(profile.context)
-    return None if context is None else hunt(context, channel, profile.destination_number)
+    now = channel.switch.clock.local()
+    return None if context is None else hunt(context, channel, profile.destination_number, now)
 
 
 def _inline(text: str) -> Extension:
@@ -158,6 +160,7 @@ async def _end(channel: Channel) -> None:
     for timer in channel.timers:
         timer.cancel()
     channel.enter(State.HANGUP)
+    channel.switch.limits.release_all(channel)
     channel.profile.times.hangup = channel.switch.clock.now()
     channel.set_call_state("HANGUP")
     channel.state = State.REPORTING

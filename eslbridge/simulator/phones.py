@@ -6,10 +6,21 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import sip
 from .bridging import hold, transfer, unhold
 from .channel import Channel
-from .farend import accept, refuse, say_bye
+from .farend import (
+    Invite,
+    Memory,
+    accept,
+    decide_later,
+    final_answers,
+    give_up_later,
+    invite_of,
+    refuse,
+    ring,
+    say_bye,
+    status_of,
+)
 from .userfiles import digest_secret
 
 if TYPE_CHECKING:
@@ -25,7 +36,9 @@ class Phone:
     ``behaviour`` is one of ``BEHAVIOURS``; ``answer_after`` is how many seconds it rings. ``password``
     (or ``a1_hash``) is what it found in its user's file; whoever changes it here has a phone with a wrong
     password.
-    ``notified`` lists what the switch asked of it ("check-sync", "reboot").
+    ``notified`` lists what the switch asked of it ("check-sync", "reboot"), ``received`` the calls that
+    reached it and whom they showed, ``told`` the final answers to calls it placed in vain
+    ("403 Not allowed: international").
     """
 
     def __init__(self, switch: Switch, user: str, domain: str, port: int, behaviour: str = "answer"):
@@ -42,8 +55,17 @@ class Phone:
         self.answer_after = switch.options.answer_after
         self.channels: list[Channel] = []
         self.notified: list[str] = []
+        self.memory = Memory()
         self.renewal: asyncio.TimerHandle | None = None
         self._behaviour = behaviour
+
+    @property
+    def received(self) -> list[Invite]:
+        return list(self.memory.received)
+
+    @property
+    def told(self) -> list[str]:
+        return list(self.memory.told)
 
     @property
     def registered(self) -> bool:
@@ -125,21 +147,20 @@ class Phone:
 
     def invited(self, channel: Channel) -> None:
         if self.behaviour == "offline":
+            give_up_later(channel)
             return
         self.channels.append(channel)
-        sip.ringing(channel, channel.sip)
-        channel.mark_ringing()
+        self.memory.received.append(invite_of(channel))
+        ring(channel)
         if self.behaviour != "no_answer":
-            timer = asyncio.get_running_loop().call_later(self.answer_after, self._decide, channel)
-            channel.timers.append(timer)
+            decide_later(channel, self.answer_after, self._decide)
 
     def _decide(self, channel: Channel) -> None:
         if not channel.up or channel.answered:
             return
-        if self.behaviour == "busy":
-            refuse(channel, "USER_BUSY")
-        elif self.behaviour == "reject":
-            refuse(channel, "CALL_REJECTED")
+        status = status_of(self.behaviour)
+        if status:
+            refuse(channel, status)
         elif self.behaviour == "answer":
             accept(channel)
 
@@ -149,3 +170,4 @@ class Phone:
     def channel_ended(self, channel: Channel) -> None:
         if channel in self.channels:
             self.channels.remove(channel)
+            self.memory.told += final_answers(channel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ class Registrar:
             self._failure(phone)
             self._again(phone, RETRY_SECONDS, self._retry)
             return
-        expires_at = self.switch.clock.now() / 1e6 + REGISTRATION_EXPIRES
+        expires_at = time.time() + REGISTRATION_EXPIRES
         held = Registration(phone.user, phone.domain, phone.host, phone.port, phone.call_id, expires_at)
         self.registrations[phone.user] = held
         headers = self._contact_headers(phone, REGISTRATION_EXPIRES)
@@ -207,7 +208,7 @@ class Registrar:
 
     def expire_due(self) -> None:
         """Drops what has run out; called every second."""
-        now = self.switch.clock.now() / 1e6
+        now = time.time()
         for held in [one for one in self.registrations.values() if one.expires_at <= now]:
             self._expire(held)
         for call_id in [key for key, one in self.core_list.items() if one.expires_at <= now]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 
 from .channel import Channel
+from .clock import Clock
 from .core import MEMORY, Options, Switch
 from .farend import Outside
 from .faults import Faults
@@ -26,6 +28,8 @@ class Simulator:
     port, which the attribute ``esl_port`` then tells and which a restart keeps. ``cdr_dir`` gets one
     mod_json_cdr file a leg.
     ``late`` fixes races (see ``races.Races``), which otherwise alternate.
+    ``now`` tells the time instead of the machine (see also ``set_time``), ``zone`` is the switch's own.
+    ``ring_second`` is how long a second of ``call_timeout`` and its like takes: 0.01 for tests in a hurry.
     ``answer_after`` is how many seconds a phone rings, ``register_delay`` how long a phone takes to register.
     """
 
@@ -42,6 +46,9 @@ class Simulator:
         register_delay: float = 0.05,
         event_queue_length: int = 100_000,
         late: Iterable[str] | None = None,
+        now: Callable[[], datetime.datetime] | None = None,
+        zone: str = "",
+        ring_second: float = 1.0,
     ):
         self.esl_port = esl_port
         self.host = host
@@ -61,6 +68,8 @@ class Simulator:
             register_delay,
             event_queue_length,
             late=None if late is None else frozenset(late),
+            clock=Clock(now, zone),
+            ring_second=ring_second,
         )
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,6 +145,18 @@ class Simulator:
             server.close()
             await switch.stop()
             await server.wait_closed()
+
+    def set_time(self, moment: datetime.datetime | None) -> None:
+        """Makes it this time (aware) on the switch, from where its clock goes on; None: the machine's time.
+
+        Conditions of the dialplan, ``strepoch`` and the stamps of events and records follow; how long a phone
+        rings and when a registration expires do not.
+        """
+        self._options.clock.set(moment)
+
+    def ping_gateways(self) -> None:
+        """Gateways with ``ping`` send it now, not only every few seconds."""
+        self.switch.in_loop(self.switch.gateway_list.ping)
 
     def keep_offline(self, *users: str) -> None:
         """Phones of these users do not register by themselves when they appear."""

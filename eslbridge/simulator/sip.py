@@ -7,64 +7,18 @@ them.
 from __future__ import annotations
 
 import random
+import re
 import secrets
 import time
 import uuid
 from dataclasses import dataclass, field
 
+from .causes import NUMBERS, phrase_of, status_of
 from .channel import Channel
 
 CODECS = "OPUS,G722,PCMU,PCMA,H264,VP8"
 PHONE_CODEC = "CORE_PCM_MODULE.PCMU@8000h@20i@64000b"
 PORTS = {"internal": "5060", "external": "5080"}
-
-# What a final answer means to the switch: SIP status and phrase by hang-up cause.
-REFUSALS = {
-    "USER_BUSY": ("486", "Busy Here"),
-    "CALL_REJECTED": ("603", "Decline"),
-    "NO_USER_RESPONSE": ("480", "Temporarily Unavailable"),
-    "UNALLOCATED_NUMBER": ("404", "Not Found"),
-    "NORMAL_TEMPORARY_FAILURE": ("503", "Service Unavailable"),
-    "INCOMPATIBLE_DESTINATION": ("488", "Not Acceptable Here"),
-}
-
-Q850 = {
-    "UNALLOCATED_NUMBER": 1,
-    "NO_ROUTE_DESTINATION": 3,
-    "NORMAL_CLEARING": 16,
-    "USER_BUSY": 17,
-    "NO_USER_RESPONSE": 18,
-    "NO_ANSWER": 19,
-    "SUBSCRIBER_ABSENT": 20,
-    "CALL_REJECTED": 21,
-    "DESTINATION_OUT_OF_ORDER": 27,
-    "INVALID_NUMBER_FORMAT": 28,
-    "NORMAL_UNSPECIFIED": 31,
-    "NORMAL_TEMPORARY_FAILURE": 41,
-    "NETWORK_OUT_OF_ORDER": 38,
-    "RECOVERY_ON_TIMER_EXPIRE": 102,
-    "INCOMPATIBLE_DESTINATION": 88,
-    "CHAN_NOT_IMPLEMENTED": 66,
-    "INVALID_GATEWAY": 608,
-    "GATEWAY_DOWN": 609,
-    "INVALID_PROFILE": 607,
-    "USER_NOT_REGISTERED": 606,
-    "ORIGINATOR_CANCEL": 487,
-    "LOSE_RACE": 502,
-    "MANAGER_REQUEST": 503,
-    "ALLOTTED_TIMEOUT": 602,
-    "PICKED_OFF": 501,
-    "SYSTEM_SHUTDOWN": 500,
-    "EXCHANGE_ROUTING_ERROR": 25,
-    "MANDATORY_IE_MISSING": 96,
-    "PROGRESS_TIMEOUT": 607,
-}
-
-
-def q850(cause: str) -> str:
-    """The cause as ISDN knows it; causes of the switch's own are normal clearing there."""
-    number = Q850.get(cause, 16)
-    return str(number if number <= 127 else 16)
 
 
 def _tag() -> str:
@@ -372,9 +326,30 @@ def refused(channel: Channel, status: str, phrase: str, cause: str) -> None:
             "sip_invite_failure_phrase": phrase,
             "sip_term_status": status,
             "proto_specific_hangup_cause": f"sip:{status}",
-            "sip_term_cause": str(Q850.get(cause, 0)),
+            "sip_term_cause": str(NUMBERS.get(cause, 0)),
         }
     )
+
+
+def sanitized(text: str) -> str:
+    """What is left of a caller's name or number when the switch calls out.
+
+    Everything up to a ``:`` or ``/`` is gone, and everything from ``@`` on.
+    """
+    return re.split("[:/]", text.partition("@")[0])[-1]
+
+
+def final_answer(channel: Channel) -> str:
+    """What a caller whose call was not answered is told: ``486 Busy Here``.
+
+    What the last leg's far end said goes before the cause, as long as it said anything.
+    """
+    if channel.final_answer:
+        return channel.final_answer
+    said = channel.text("last_bridge_proto_specific_hangup_cause").removeprefix("sip:")
+    ignored = channel.text("sip_ignore_remote_cause").lower() in ("true", "yes", "on", "1")
+    status = int(said) if said.isdigit() and not ignored else status_of(channel.cause)
+    return f"{status} {phrase_of(status)}"
 
 
 def closing_disposition(channel: Channel) -> dict[str, str]:

@@ -69,10 +69,6 @@ def channel_rows(switch: Switch) -> list[Row]:
     ]
 
 
-def _stamp(micros: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(micros // 1_000_000))
-
-
 def _channel_row(switch: Switch, channel: Channel) -> Row:
     profile = channel.profile
     assert profile is not None
@@ -84,7 +80,7 @@ def _channel_row(switch: Switch, channel: Channel) -> Row:
     return {
         "uuid": channel.uuid,
         "direction": channel.direction,
-        "created": _stamp(profile.times.created),
+        "created": switch.clock.stamp(profile.times.created),
         "created_epoch": str(profile.times.created // 1_000_000),
         "name": channel.name,
         "state": f"CS_{channel.running.name}",

@@ -211,7 +211,7 @@ def test_a_leg_has_a_time_of_its_own(simulator: Simulator, calls: Conversation, 
     inbound = simulator.phones["1000"].place_call("7001")
     bridge = calls.wait_for("CHANNEL_BRIDGE", Unique_ID=inbound)
     assert bridge["Other-Leg-Destination-Number"] == "1002"
-    assert "NO_ANSWER" in causes(calls).values()
+    assert "ALLOTTED_TIMEOUT" in causes(calls).values()
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_things_that_happen_to_a_call(client: Conversation) -> None:
         ("set:a=${cond(1 == 1 ? yes : no)}", {"a": "yes"}),
         ("set:a=${expr(1)}", {"a": None}),
         ("read:1 1 none digits 50", {"read_result": "timeout"}),
-        ("respond:486 Busy", {"hangup_cause": "USER_BUSY"}),
+        ("respond:486 Busy", {"hangup_cause": "NORMAL_CLEARING"}),
         ("hangup:call_rejected", {"hangup_cause": "CALL_REJECTED"}),
         ("nonsense:1", {"hangup_cause": "DESTINATION_OUT_OF_ORDER"}),
         ("SET:a=1", {"a": "1"}),

@@ -23,6 +23,9 @@ class Somebody(Caller):
     def profile_field(self, name: str) -> str | None:
         return self.values.get(name)
 
+    def variable(self, name: str) -> str | None:
+        return self.values.get(name)
+
     def expand(self, text: str) -> str:
         return expand(text, self.values.get, lambda name, data: f"<{name}:{data}>")
 

@@ -80,7 +80,7 @@ def test_users_of_the_directory_log_in_with_their_own_password(
         ("sofia status gateway none", "Invalid Gateway!\n"),
         ("sofia xmlstatus gateway none", "Invalid Gateway!\n"),
         ("sofia profile none rescan", "Invalid Profile [none]"),
-        ("sofia profile external killgw none", "Invalid Gateway!\n"),
+        ("sofia profile external killgw none", "-ERR no such gateway.\n"),
         ("sofia profile external killgw", "-ERR missing gw name\n"),
         ("show nonsense", "-USAGE: "),
         ("xml_locate directory", "<section "),
