@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -12,7 +13,7 @@ from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.urls import path, reverse
+from django.urls import NoReverseMatch, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -27,6 +28,7 @@ from .publishing.history import last_changes
 from .publishing.state import changed_lines, preview, sync_states
 from .references import references
 from .store import StoreError
+from .templatetags.eslbridge import moment
 
 
 class StatefulChangeList(ChangeList):
@@ -196,23 +198,56 @@ class SwitchAdmin(ReadOnlyAdmin):
         return "no worker" if switch.worker_is_gone else switch.get_link_display()
 
 
+def _page_of(change: PendingChange) -> str:
+    """The address of the changed object's page; empty for a file that belongs to no object."""
+    try:
+        options = apps.get_model(change.kind)._meta
+        return reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[change.object_id])
+    except (LookupError, ValueError, NoReverseMatch):
+        return ""
+
+
 @admin.register(PendingChange)
 class PendingChangeAdmin(ReadOnlyAdmin):
-    list_display = ["label", "path", "switch", "waiting_since", "state", "why", "attempts", "next_try"]
+    list_display = [
+        "what",
+        "path",
+        "switch",
+        "waiting_since",
+        "state",
+        "why",
+        "attempts",
+        "next_try",
+        "retry",
+    ]
+    list_display_links = None
     empty_sentence = "Everything is on the switch."
     list_select_related = ["switch"]
     list_filter = ["switch"]
     search_fields = ["label", "path"]
     actions = ["try_again"]
     list_before_template = "eslbridge/_changes.html"
+    list_after_template = "eslbridge/_reloads.html"
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        may_retry = request.user.has_perm("eslbridge.change_pendingchange")
+        return [name for name in self.list_display if may_retry or name != "retry"]
+
+    @display(description="What", ordering="label")
+    def what(self, change: PendingChange) -> SafeString:
+        return render_to_string("eslbridge/_what.html", {"change": change, "page": _page_of(change)})
 
     @display(description="Since", ordering="since")
     def waiting_since(self, change: PendingChange) -> str:
-        return localtime(change.since).strftime("%H:%M:%S")
+        return moment(change.since)
 
     @display(description="Next try", ordering="retry_at")
     def next_try(self, change: PendingChange) -> str:
-        return localtime(change.retry_at).strftime("%H:%M:%S")
+        return moment(change.retry_at)
+
+    @display(description="")
+    def retry(self, change: PendingChange) -> SafeString:
+        return render_to_string("eslbridge/_retry.html", {"kind": change.kind, "pk": change.object_id})
 
     @display(description="State", label={"failed": "danger", "pending": "warning"})
     def state(self, change: PendingChange) -> str:

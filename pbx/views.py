@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import sync_to_async
 from django.contrib.admin.views.decorators import staff_member_required
 from django.db import DatabaseError, connection
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.utils import timezone
 
 from agents.views import phone_cells
 from calls import rendering
@@ -82,7 +82,7 @@ def badges_now(request: HttpRequest) -> HttpResponse:
 @staff_member_required
 def banner(request: HttpRequest) -> HttpResponse:
     """A sentence on every page while something has been waiting for more than 30 seconds; else nothing."""
-    late = PendingChange.objects.filter(since__lt=timezone.now() - BANNER_AFTER).select_related("switch")
+    late = PendingChange.objects.filter(since__lt=Now() - BANNER_AFTER).select_related("switch")
     return render(request, "pbx/_banner.html", {"count": late.count(), "first": late.first()})
 
 

@@ -172,7 +172,7 @@ def test_check_counts_an_object_that_cannot_be_rendered(db: None, simulator: Sim
     make_agent(1020, name="${x}")
     with pytest.raises(CommandError):
         sync()
-    assert check() == (1, ["missing: directory/default/1020.xml (1020 ${x})", "1 differences."])
+    assert check() == (1, ["missing: directory/default/1020.xml (1020 ${x})", "1 difference."])
 
 
 # --- what can be wrong ------------------------------------------------------------------------------

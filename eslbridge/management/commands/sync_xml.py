@@ -71,7 +71,8 @@ class Command(BaseCommand):
         found = self._compare(switch)
         for each in found:
             self.stdout.write(f"{each.what}: {each.path} ({each.label})")
-        self.stdout.write(f"{len(found)} differences." if found else "In step: nothing differs.")
+        count = f"{len(found)} difference{'' if len(found) == 1 else 's'}."
+        self.stdout.write(count if found else "In step: nothing differs.")
         sys.exit(1 if found else 0)
 
     def _sync(self) -> None:
