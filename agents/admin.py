@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.db import models
+from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
@@ -124,8 +124,9 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
 
     @action(description="New passwords: the phones must be set up again", permissions=["rotate_password"])
     def rotate_passwords(self, request: HttpRequest, queryset: models.QuerySet[Agent]) -> None:
-        for agent in queryset:
-            self._rotate(request, agent)
+        with transaction.atomic():  # all or none, and one reload
+            for agent in queryset:
+                self._rotate(request, agent)
         self.message_user(request, "New passwords were made; the old registrations end.", messages.SUCCESS)
 
     @action(description="New password", permissions=["rotate_password"], icon="key")
@@ -150,14 +151,16 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
 
     @action(description="Deactivate: end their registrations and refuse their calls")
     def deactivate(self, request: HttpRequest, queryset: models.QuerySet[Agent]) -> None:
-        for agent in queryset.active():
-            agent.deactivate()
-            self.log_change(request, agent, "Deactivated.")
+        with transaction.atomic():
+            for agent in queryset.active():
+                agent.deactivate()
+                self.log_change(request, agent, "Deactivated.")
         self.message_user(request, "Deactivated.", messages.SUCCESS)
 
     @action(description="Activate")
     def activate(self, request: HttpRequest, queryset: models.QuerySet[Agent]) -> None:
-        for agent in queryset.filter(is_active=False):
-            agent.activate()
-            self.log_change(request, agent, "Activated.")
+        with transaction.atomic():
+            for agent in queryset.filter(is_active=False):
+                agent.activate()
+                self.log_change(request, agent, "Activated.")
         self.message_user(request, "Activated.", messages.SUCCESS)

@@ -111,6 +111,7 @@ def agent_file(agent: Agent, target: Target) -> Rendered | None:
                 revision,
                 f"The file was written and reloaded, but the switch has another user {agent.extension}: "
                 "look for a second file with this user id in its directory",
+                rival=rf"""<user\b[^>]*\bid=["']{agent.extension}["']""",
             ),
         ),
     )

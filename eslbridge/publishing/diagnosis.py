@@ -23,11 +23,33 @@ def broken_files(conf_dir: Path) -> list[str]:
     return found
 
 
-def _problem(file: Path) -> str:
+def files_that_hold(conf_dir: Path, expression: str, *, but: str) -> list[str]:
+    """“directory/default/0000.xml, line 2” for the other files of the tree in which the expression is found.
+
+    Line by line, as the switch would read them; at most MOST.
+    """
+    wanted, found = re.compile(expression), []
+    for file in sorted(conf_dir.rglob("*.xml")):
+        if str(file.relative_to(conf_dir)) == but:
+            continue
+        for number, line in enumerate(_lines(file), start=1):
+            if wanted.search(line) and not _DROPPED.search(line):
+                found.append(f"{file.relative_to(conf_dir)}, line {number}")
+                break
+        if len(found) == MOST:
+            break
+    return found
+
+
+def _lines(file: Path) -> list[str]:
     try:
-        lines = file.read_bytes().decode("utf-8", "replace").split("\n")
+        return file.read_bytes().decode("utf-8", "replace").split("\n")
     except OSError:
-        return ""
+        return []
+
+
+def _problem(file: Path) -> str:
+    lines = _lines(file)
     parser = expat.ParserCreate("utf-8")
     try:
         parser.Parse(b"<file>")

@@ -20,7 +20,7 @@ from eslbridge.switchxml import UnsafeValue
 from eslbridge.text import printable
 
 from . import history, outbox
-from .diagnosis import broken_files
+from .diagnosis import broken_files, files_that_hold
 from .files import ConfDir, NotOurs, in_words, owner_of
 from .outbox import Failure
 from .registry import (
@@ -48,6 +48,8 @@ RELOAD_TIMEOUT = 60.0
 QUESTIONS = 250
 READ_BACK_TIMEOUT = 30.0
 RELOADED = "+OK [Success]"
+# Files for whose rivals the whole directory is searched: what shadows more is one file, and named by then.
+MOST_SEARCHES = 5
 # Files that are written at the same time. More than these are made durable all at once.
 WRITERS = 16
 
@@ -156,6 +158,7 @@ class Publisher:
         self.client = client
         self.target = Target(switch.name, switch.domain)
         self.disk = ConfDir(conf_dir)
+        self._searches = 0
 
     def publish(self, *, wait: bool = False) -> Outcome:
         """Publish what is due now, as one batch; while another publisher is at it, leave it to that one,
@@ -405,8 +408,16 @@ class Publisher:
     def _judge(self, item: _Item, answers: dict[str, Answer]) -> None:
         for check in item.checks:
             if problem := check.problem(answers[check.command]):
-                item.fails(problem)
+                item.fails(problem + self._rivals(check, item.path))
                 item.is_unsure = True
+
+    def _rivals(self, check: Check, path: str) -> str:
+        """The files that the switch may have read instead of ours, for the first few that failed."""
+        if not check.rival or self._searches == MOST_SEARCHES:
+            return ""
+        self._searches += 1
+        found = files_that_hold(self.disk.root, check.rival, but=path)
+        return f" Found in: {'; '.join(found)}." if found else ""
 
     def _answers(self, commands: list[str]) -> tuple[dict[str, Answer], str]:
         """The answers that came, and why no more did."""

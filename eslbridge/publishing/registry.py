@@ -35,11 +35,13 @@ class Check:
     """A question to the switch after the reload: `expect` must be a word of what `command` answers.
 
     Words, so that the one answer for thousands of files is read once, and not searched once for each.
+    `rival`, a regular expression, is how to know another file that the switch may have read instead.
     """
 
     command: str
     expect: str
     failure: str
+    rival: str = ""
 
     def problem(self, answer: "Answer") -> str:
         """The failure in words, with the switch's own answer; empty when the answer is right."""

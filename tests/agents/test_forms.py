@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -278,3 +279,42 @@ def test_deactivating_many_from_the_list_queues_each(site: Client) -> None:
     )
     assert not Agent.objects.active().exists()
     assert PendingChange.objects.count() == 3
+
+
+def test_new_passwords_for_many_are_one_transaction_or_none(
+    site: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_switch()
+    agents = [make_agent() for _ in range(3)]
+    before = {agent.password for agent in agents}
+    PendingChange.objects.all().delete()
+    asked = {"action": "rotate_passwords", "_selected_action": [agent.pk for agent in agents]}
+    rotate = Agent.rotate_password
+
+    def fails_for_the_last(agent: Agent) -> None:
+        rotate(agent)
+        if agent.pk == agents[-1].pk:
+            raise RuntimeError
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(Agent, "rotate_password", fails_for_the_last)
+        site.post(reverse("admin:agents_agent_changelist"), asked)
+    assert {agent.password for agent in Agent.objects.all()} == before
+    assert not PendingChange.objects.exists()
+
+    site.post(reverse("admin:agents_agent_changelist"), asked)
+    assert before.isdisjoint(agent.password for agent in Agent.objects.all())
+    assert PendingChange.objects.count() == 3
+
+
+def test_new_passwords_need_their_permission(client: Client, db: None, django_user_model: Any) -> None:
+    agent = make_agent()
+    user = django_user_model.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_agent", "change_agent"]))
+    client.force_login(user)
+    client.post(
+        reverse("admin:agents_agent_changelist"),
+        {"action": "rotate_passwords", "_selected_action": [agent.pk]},
+    )
+    assert client.post(f"/agents/agent/{agent.pk}/rotate_password/").status_code == 403
+    assert Agent.objects.get().password == agent.password

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from eslbridge.publishing.diagnosis import broken_files
+from eslbridge.publishing.diagnosis import broken_files, files_that_hold
 
 
 def write(folder: Path, name: str, text: str) -> None:
@@ -40,3 +40,12 @@ def test_at_most_three_are_named_and_an_unreadable_tree_gives_none(tmp_path):
 def test_an_unclosed_element_is_found_at_the_end(tmp_path):
     write(tmp_path, "a.xml", "<a>\n<b/>\n")
     assert broken_files(tmp_path)[0].startswith("a.xml, line ")
+
+
+def test_the_other_files_that_hold_something_are_named_with_the_line(tmp_path):
+    write(tmp_path, "directory/default/1020.xml", '<include>\n<user id="1020">\n</user>\n</include>\n')
+    write(tmp_path, "directory/default/0.xml", '<include>\n<!-- old -->\n<user id="1020"/>\n</include>\n')
+    write(tmp_path, "directory/default/1.xml", '<include><user id="1020"/></include>\n')  # dropped whole
+    assert files_that_hold(tmp_path, '<user id="1020"', but="directory/default/1020.xml") == [
+        "directory/default/0.xml, line 3"
+    ]

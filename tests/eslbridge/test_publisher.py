@@ -361,6 +361,7 @@ def test_a_shadowed_user_is_not_called_live(
 
     assert state(agent).name == "failed"
     assert "look for a second file with this user id" in state(agent).why
+    assert "Found in: directory/default/0_handmade.xml, line 2." in state(agent).why
     assert not PublishedFile.objects.exists()
 
     shadow.unlink()
