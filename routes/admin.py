@@ -23,7 +23,7 @@ from .destinations import told
 from .gateways import Gateway as LiveGateway
 from .gateways import all_gateways
 from .hours_forms import BusinessHoursForm, CloseForm
-from .importing import InboundRouteResource, RingGroupResource
+from .importing import GatewayResource, InboundRouteResource, OutboundRouteResource, RingGroupResource
 from .models import BusinessHours, Gateway, Holiday, InboundRoute, OutboundRoute, RingGroup
 
 
@@ -102,7 +102,9 @@ class RingGroupAdmin(PointingAdmin):
 
 
 @admin.register(Gateway)
-class GatewayAdmin(PublishedAdmin):
+class GatewayAdmin(SpreadsheetAdmin, PublishedAdmin):
+    resource_classes = [GatewayResource]
+    secrets_permission = "routes.view_gateway_password"
     list_display = ["name", "description", "proxy", "live_state", "calls", "sync"]
     list_filter = ["is_active", "registers"]
     search_fields = ["name", "description", "proxy", "username"]
@@ -183,7 +185,8 @@ class GatewayAdmin(PublishedAdmin):
 
 
 @admin.register(OutboundRoute)
-class OutboundRouteAdmin(PublishedAdmin):
+class OutboundRouteAdmin(SpreadsheetAdmin, PublishedAdmin):
+    resource_classes = [OutboundRouteResource]
     list_display = ["order", "name", "numbers", "toll_class", "ways", "sync"]
     list_display_links = ["order", "name"]
     list_filter = ["is_active", "toll_class"]

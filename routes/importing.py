@@ -12,7 +12,7 @@ from eslbridge.importing.resource import PublishedResource
 from eslbridge.importing.sheets import Sheet
 
 from .destinations import HOW_TO_TYPE, Destination, Words, all_names, fetch, typed
-from .models import BusinessHours, InboundRoute, RingGroup
+from .models import BusinessHours, Gateway, InboundRoute, OutboundRoute, RingGroup
 
 
 class Somewhere(Text):
@@ -105,6 +105,74 @@ class InboundRouteResource(PointingResource):
     class Meta:
         model = InboundRoute
         import_id_fields = ["did"]
+
+
+class GatewayResource(PublishedResource):
+    """One row a gateway, found again by its name."""
+
+    name = Column("name", Word(), "One word. Says which gateway this is.", required=True)
+    description = Column("description", Text(), "For you.")
+    proxy = Column("proxy", Word(), "The carrier's SIP server.", required=True)
+    outbound_proxy = Column("outbound_proxy", Word(), "Only if the carrier names one.")
+    transport = Column("transport", OneOf(dict(Gateway.Transport.choices)), "udp, tcp or tls.", keeps=True)
+    registers = Column("registers", YesNo(), "yes or no.", keeps=True)
+    username = Column("username", Word(), "The carrier's user name.")
+    password = Column("password", Word(), "Empty: kept.", keeps=True, secret=True)
+    realm = Column("realm", Word(), "Empty: the proxy.")
+    from_domain = Column("from_domain", Word(), "Empty: the realm.")
+    codecs = Column("codecs", Word(), "Like PCMU,PCMA.")
+    caller_id_in_from = Column("caller_id_in_from", YesNo(), "yes or no.", keeps=True)
+    caller_id_header = Column(
+        "caller_id_header", OneOf(dict(Gateway.CallerID.choices)), "rpid, pid or none.", keeps=True
+    )
+    ping_seconds = Column("ping_seconds", Number(), "0: never.", keeps=True)
+    most_calls = Column("most_calls", Number(), "Calls out at the same time. Empty: no limit.")
+    active = Column("is_active", YesNo(), "yes or no.", keeps=True)
+
+    class Meta:
+        model = Gateway
+        import_id_fields = ["name"]
+
+
+_NO_GATEWAY = "There is no gateway “{}”. Add it first, or correct the name."
+
+
+class OutboundRouteResource(PublishedResource):
+    """One row an outbound route, found again by its name."""
+
+    name = Column("name", Text(), "Says which route this is.", required=True)
+    order = Column("order", Number(), "Small numbers first.", keeps=True)
+    match = Column(
+        "match", OneOf(dict(OutboundRoute.Match.choices)), "prefix, range, region or any.", keeps=True
+    )
+    prefixes = Column("prefixes", Word(), "+1949, +1714")
+    shortest = Column("shortest", Number(), "Fewest digits.")
+    longest = Column("longest", Number(), "Most digits.")
+    range_first = Column("range_first", Telephone(to_e164), "First of a range.")
+    range_last = Column("range_last", Telephone(to_e164), "Last of a range.")
+    countries = Column("countries", Word(), "US, CA")
+    toll_class = Column("toll_class", OneOf(dict(OutboundRoute.Toll.choices)), "Who may use it.", keeps=True)
+    call_groups = Column("call_groups", Word(), "Only for these call groups.")
+    hours = Column(
+        "hours", Named(BusinessHours, "name", "There are no business hours “{}”."), "Empty: always."
+    )
+    gateway = Column("gateway", Named(Gateway, "name", _NO_GATEWAY), "By which calls go out.", required=True)
+    second_gateway = Column("second_gateway", Named(Gateway, "name", _NO_GATEWAY), "Tried next.")
+    third_gateway = Column("third_gateway", Named(Gateway, "name", _NO_GATEWAY), "Tried last.")
+    failover = Column(
+        "failover", OneOf(dict(OutboundRoute.Failover.choices)), "way, refused or never.", keeps=True
+    )
+    strip = Column("strip", Number(), "Digits to strip.", keeps=True)
+    prepend = Column("prepend", Word(), "Digits to prepend.")
+    caller_id = Column(
+        "caller_id", OneOf(dict(OutboundRoute.CallerID.choices)), "agent, site or route.", keeps=True
+    )
+    caller_id_number = Column("caller_id_number", Telephone(to_e164), "For caller_id route.")
+    active = Column("is_active", YesNo(), "yes or no.", keeps=True)
+
+    class Meta:
+        model = OutboundRoute
+        import_id_fields = ["name"]
 
 
 class RingGroupResource(PointingResource):

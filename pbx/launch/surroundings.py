@@ -19,7 +19,7 @@ from .bootstrap import Problem, make_private
 NAMES = (  # noqa: SIM905 - a list of fifteen lines reads worse
     "DATABASE_URL REDIS_URL SECRET_KEY FIELD_ENCRYPTION_KEYS SWITCH_NAME FS_HOST FS_ESL_PORT FS_ESL_PASSWORD "
     "FS_CONF_DIR FS_CDR_DIR FS_DOMAIN FS_TIME_ZONE DEFAULT_CALLER_ID DEFAULT_CALLER_NAME DEFAULT_REGION "
-    "TIME_ZONE"
+    "EMERGENCY_CALLER_ID FS_GATEWAY_PROFILES TIME_ZONE"
 ).split()
 GENERATED = {
     "SECRET_KEY": lambda: secrets.token_urlsafe(48),
@@ -125,6 +125,15 @@ MEANINGS = {
     "FS_ESL_PORT": (_is_port, "a port: a number from 1 to 65535"),
     **dict.fromkeys(
         ("TIME_ZONE", "FS_TIME_ZONE"), (_is_time_zone, "the name of a time zone, as Europe/Paris")
+    ),
+    **dict.fromkeys(
+        ("DEFAULT_CALLER_ID", "EMERGENCY_CALLER_ID"),
+        (re.compile(r"\+?[0-9]{3,15}").fullmatch, "a telephone number in digits, as +19495431333"),
+    ),
+    "DEFAULT_REGION": (re.compile(r"[A-Za-z]{2}").fullmatch, "the two letters of a country, as US"),
+    "FS_GATEWAY_PROFILES": (
+        re.compile(r"[a-z0-9_-]+(,[a-z0-9_-]+)*").fullmatch,
+        "a list of SIP profiles separated by commas, as external,carriers",
     ),
     "SWITCH_NAME": (
         re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}").fullmatch,

@@ -74,6 +74,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['name'],
+                'permissions': [('view_gateway_password', 'Can export the passwords of gateways')],
             },
         ),
         migrations.CreateModel(

@@ -1,6 +1,7 @@
 """Gateways: the SIP trunks by which calls leave and come."""
 
 import re
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -122,9 +123,16 @@ class Gateway(PublishedModel):
 
     class Meta:
         ordering = ["name"]
+        permissions = [("view_gateway_password", "Can export the passwords of gateways")]
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> "Gateway":
+        instance = super().from_db(*args, **kwargs)
+        instance._first_name = instance.__dict__.get("name")  # not there when deferred
+        return instance
 
     def clean(self) -> None:
         errors = {}
@@ -139,7 +147,7 @@ class Gateway(PublishedModel):
             errors["password"] = "To register, the carrier's password is needed. Or switch off “register”."  # noqa: S105
         if self.ping_seconds and self.ping_seconds < 5:
             errors["ping_seconds"] = "Every 5 seconds or more; 0 for never."
-        if self.pk and self.name != Gateway.objects.values_list("name", flat=True).get(pk=self.pk):
+        if self.pk and self.name != self._first_name:
             errors["name"] = (
                 "The name cannot be changed: routes and the switch know it by this name. Add another gateway."
             )

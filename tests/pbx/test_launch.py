@@ -155,6 +155,9 @@ def test_a_database_of_ones_own_needs_keys_of_ones_own(installed_clone: Path, mi
         ("TIME_ZONE", "Mars/Olympus"),
         ("FS_TIME_ZONE", "CEST"),
         ("SWITCH_NAME", "a b"),
+        ("EMERGENCY_CALLER_ID", "${x}"),
+        ("DEFAULT_REGION", "Germany"),
+        ("FS_GATEWAY_PROFILES", "../x"),
     ],
 )
 def test_a_value_without_sense_is_refused_by_name_and_no_secret_is_shown(name: str, value: str) -> None:
