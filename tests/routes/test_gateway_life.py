@@ -82,7 +82,8 @@ def test_a_gateway_that_is_saved_again_while_it_waits_starts_over(
 def test_a_handmade_gateway_of_the_same_name_is_reported(office: Office) -> None:
     folder = office.publisher.disk.root / "sip_profiles" / "external"
     (folder / "aaa.xml").write_text(
-        '<include>\n<gateway name="carrier1">\n<param name="register" value="false"/>\n</gateway>\n</include>\n'
+        '<include>\n<gateway name="carrier1">\n<param name="register" value="false"/>\n</gateway>\n'
+        "</include>\n"
     )
     office.esl.api("reloadxml")
     office.esl.api("sofia", "profile external rescan")

@@ -15,9 +15,14 @@ from eslbridge.importing import sheets, uploads
 from eslbridge.importing.resource import ImportResult
 from eslbridge.models import PendingChange, Switch
 from routes.destinations import Destination
-from routes.importing import InboundRouteResource
-from routes.models import InboundRoute
-from tests.factories import make_route
+from routes.importing import (
+    GatewayResource,
+    InboundRouteResource,
+    OutboundRouteResource,
+    RingGroupResource,
+)
+from routes.models import InboundRoute, RingGroup
+from tests.factories import make_agent, make_gateway, make_group, make_hours, make_outbound, make_route
 
 pytestmark = pytest.mark.django_db
 
@@ -145,3 +150,46 @@ def test_many_routes_take_no_more_queries_than_few(ann: Agent) -> None:
         return len(captured)
 
     assert imported(1000, 2) == imported(2000, 90)
+
+
+@pytest.mark.parametrize(
+    ("resource", "make"),
+    [
+        (
+            RingGroupResource,
+            lambda: make_group(make_agent(), "+12025550123", then=Destination.to(make_agent())),
+        ),
+        (GatewayResource, lambda: make_gateway("carrier1", registers=True, username="a", password="s3cret")),
+        (OutboundRouteResource, lambda: make_outbound(second_gateway=make_gateway(), hours=make_hours())),
+        (
+            InboundRouteResource,
+            lambda: make_route(hours=make_hours(), closed_destination=Destination.to(make_agent())),
+        ),
+    ],
+)
+def test_every_kind_of_routing_makes_the_round_trip(resource: Any, make: Any) -> None:
+    make_outbound()
+    make()
+    content = exported(resource(secrets=True))
+    result = resource(secrets=True).import_data(sheets.read(content), dry_run=True)
+    assert not result.problems and not result.base_errors
+    assert (result.counts["new"], result.counts["changed"]) == (0, 0)
+    assert b"s3cret" not in exported(resource())
+
+
+def exported(resource: Any) -> bytes:
+    found = resource.export(queryset=resource._meta.model.objects.all())
+    return sheets.to_csv(found.headers, found)
+
+
+def test_groups_and_failovers_are_imported_as_they_are_typed(ann: Agent) -> None:
+    make_outbound()
+    result = RingGroupResource().import_data(
+        sheets.read(b"extension;name;members;then\n6000;Sales;1020, +1 202 555 0123;voicemail 1020\n")
+    )
+    assert result.problems[0].column == "members"  # separated by semicolons, within quotes
+    content = 'extension,name,members,then\n6000,Sales,"1020; +1 202 555 0123",voicemail 1020\n'
+    assert RingGroupResource().import_data(sheets.read(content.encode())).may_be_imported
+    group = RingGroup.objects.get()
+    assert [str(each) for each in group.members] == [f"agent:{ann.pk}", "number:+12025550123"]
+    assert str(group.then) == f"voicemail:{ann.pk}"
