@@ -370,21 +370,22 @@ class Publisher:
         for item in items:
             item.tell(self.target)
         slow = [item for item in items if item.awaited]
-        told = [command for item in items for command in item.told]
+        quick = [item for item in items if not item.awaited]
         answers = self._hear(
-            [*told, *(item.awaited.command for item in slow)], [item for item in items if not item.awaited]
+            {item.path: [*item.told, *([item.awaited.command] if item.awaited else [])] for item in items},
+            quick,
         )
         free = [item for item in slow if self._is_free(item, answers)]
         if free:
-            self._hear([command for item in free for command in item.awaited.then], free)
+            self._hear({item.path: list(item.awaited.then) for item in free}, free)
 
-    def _hear(self, commands: list[str], judged: list[_Item]) -> dict[str, Answer]:
-        """Say these commands and judge these items; an item that was not answered fails."""
+    def _hear(self, said: dict[str, list[str]], judged: list[_Item]) -> dict[str, Answer]:
+        """Say each item's commands and judge these items; an item that was not answered fails."""
         asked = {item.path: [check.command for check in item.checks] for item in judged}
-        questions = [command for each in asked.values() for command in each]
-        answers, lost = self._answers(list(dict.fromkeys([*commands, *questions])))
+        commands = [command for some in (said, asked) for each in some.values() for command in each]
+        answers, lost = self._answers(list(dict.fromkeys(commands)))
         for item in judged:
-            if answers.keys() >= {*item.told, *asked[item.path]}:
+            if answers.keys() >= {*said[item.path], *asked[item.path]}:
                 self._judge(item, answers)
             else:
                 self._was_lost(item, lost)
