@@ -43,7 +43,7 @@ def test_a_changed_gateway_waits_says_so_cuts_no_call_and_holds_up_nobody(
     make_outbound(gateway)
     office.publish()
     office.registered("2020")
-    wait_until(lambda: "REGED" in office.esl.api("sofia", "status gateway carrier1"), "the registration")
+    wait_until(lambda: "\tREGED" in office.esl.api("sofia", "status gateway carrier1"), "the registration")
     office.switch.phones["2020"].place_call("2025550123")
     wait_until(lambda: len(office.switch.calls) == 1, "a call through it")
     reloads = sum("reloadxml" in command for _, command in office.switch.received)
