@@ -1,6 +1,7 @@
 """Fragments of the agents' list: what moves while the page is open."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -92,6 +93,7 @@ def _phones_context(request: HttpRequest) -> dict[str, object]:
         ],
         "strangers": [(user, devices[user]) for user in sorted(strangers)],
         "refusals": refusals,
+        "now": time.time(),
     }
 
 

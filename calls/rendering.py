@@ -52,7 +52,8 @@ class Row:
     @property
     def stranger(self) -> str:
         """The name that a caller sends along, who is no agent."""
-        return "" if self.named(self.caller) != self.caller else self.caller_name
+        is_told_already = self.named(self.caller) != self.caller or self.caller_name == self.caller
+        return "" if is_told_already else self.caller_name
 
     @property
     def to_whom(self) -> str:

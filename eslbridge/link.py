@@ -20,6 +20,7 @@ import psycopg
 from celery import bootsteps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.dispatch import Signal
 from django.utils import timezone
@@ -111,6 +112,7 @@ class Link:
         self._ready = threading.Event()  # connected, and it is known to which switch
         self._trouble = "The switch does not answer."
         self._said: dict[str, str] = {}
+        self._has_stored = False
         self._stock_taken = time.monotonic()
         self.client = Client(
             settings.FS_HOST,
@@ -217,6 +219,7 @@ class Link:
             switch = self.row()
             known = {name: getattr(switch, name) for name in KNOWN_BY_THE_LINK}
             mine = Switch.objects.filter(pk=switch.pk)
+            self._notice_another(mine)
             if not mine.update(**known, seen_at=Now(), worker=_worker()):
                 # Somebody deleted it while its worker runs: then it is announced as a new one.
                 self.switch = own_switch()
@@ -224,6 +227,14 @@ class Link:
                 self.switch.refresh_from_db()
                 self._compare_now.set()
         self._all_is_well("PostgreSQL")
+
+    def _notice_another(self, row: QuerySet[Switch]) -> None:
+        """Two workers of one switch do no harm, but twice the work; each says so in its log."""
+        recently = Now() - timedelta(seconds=2 * BEAT_SECONDS)
+        others = row.filter(seen_at__gte=recently).exclude(worker__in=["", _worker()])
+        if self._has_stored and (other := others.values_list("worker", flat=True).first()):
+            self._say("other worker", f"Another worker serves {self.row()} too: {other}. One is enough.")
+        self._has_stored = True
 
     def _wake_the_publisher(self) -> None:
         with suppress(DatabaseError, InterfaceError):  # then it ends with its next look

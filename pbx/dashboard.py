@@ -165,6 +165,5 @@ def context(request: HttpRequest, context: dict[str, object]) -> dict[str, objec
         tiles=tiles(),
         chart=json.dumps(chart),
         chart_options=json.dumps(options),
-        has_chart=any(by_hour["answered"] + by_hour["missed"]),
     )
     return context

@@ -8,6 +8,7 @@ from . import views
 urlpatterns = [
     path("live/", views.news, name="news"),
     path("live/dashboard/", views.dashboard_tiles, name="dashboard_tiles"),
+    path("live/chart/", views.dashboard_chart, name="dashboard_chart"),
     path("live/banner/", views.banner, name="banner"),
     path("live/badges/", views.badges_now, name="badges"),
     path("live/link/", views.link_state, name="link_state"),

@@ -68,6 +68,12 @@ def dashboard_tiles(request: HttpRequest) -> HttpResponse:
 
 
 @staff_member_required
+def dashboard_chart(request: HttpRequest) -> JsonResponse:
+    """The chart's labels and numbers, for a page that is open."""
+    return JsonResponse(dashboard.calls_by_hour())
+
+
+@staff_member_required
 def badges_now(request: HttpRequest) -> HttpResponse:
     """The numbers in the navigation, as out-of-band swaps."""
     now = {

@@ -167,6 +167,19 @@
     document.getElementById("pb-toasts").before(said);
   };
 
+  /* The chart is drawn by the theme; only its numbers change. */
+  const redraw = async () => {
+    const canvas = document.querySelector("canvas[data-chart]");
+    const drawn = canvas && Chart.getChart(canvas);
+    if (!drawn) return;
+    const answer = await fetch(canvas.dataset.chart);
+    if (!answer.ok) return;
+    const { labels, answered, missed } = await answer.json();
+    drawn.data.labels = labels;
+    [answered, missed].forEach((numbers, n) => { drawn.data.datasets[n].data = numbers; });
+    drawn.update();
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     if (!document.getElementById("pb-toasts")) return; // not logged in
     fetching();
@@ -175,6 +188,7 @@
     filter();
     tick();
     setInterval(tick, 1000);
+    for (const news of ["news:records", "news:resync"]) document.body.addEventListener(news, () => redraw().catch(() => {}));
     document.body.addEventListener("htmx:configRequest", (event) => {
       const token = document.querySelector("input[name=csrfmiddlewaretoken]");
       if (token) event.detail.headers["X-CSRFToken"] = token.value;

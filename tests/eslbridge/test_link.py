@@ -645,3 +645,15 @@ def test_the_connection_that_listens_is_given_up_like_any_other(db: None) -> Non
     listening = linking._connection_parameters()
     assert PATIENCE.items() <= listening.items()
     assert "pool" not in listening
+
+
+def test_another_worker_of_the_same_switch_is_said(
+    start: Callable[[], Link], monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    link = start()
+    wait_until(lambda: link.is_ready, "the link")
+    link._store()
+    assert not [line for line in said if "Another worker" in line]
+    Switch.objects.update(worker="elsewhere:42", seen_at=timezone.now())
+    link._store()
+    assert "Another worker serves switch-1 too: elsewhere:42. One is enough." in said
