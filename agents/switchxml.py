@@ -18,6 +18,8 @@ CONTEXT = "patchbay"
 RING_SECONDS = 30
 SIP_PROFILE = "internal"
 _REVISION = 'name="patchbay_revision"'
+_USER = r"""<user\b[^>]*\bid=["']{}["']"""
+_ANY_USER = re.compile(_USER.format("([0-9]{4,6})"))
 _PASSWORD = re.compile(r'<param name="password" value="([^"]*)"/>')
 
 
@@ -91,7 +93,17 @@ def _end_registrations(path: str, old: str | None, new: str | None, target: Targ
     yield f"sofia profile {SIP_PROFILE} flush_inbound_reg {extension}@{target.domain}"
 
 
-@publishes(Agent, directory="directory/default", path=agent_path, after_reload=_end_registrations)
+def _same_users(text: str) -> Iterable[str]:
+    return [f"directory/default/{extension}.xml" for extension in _ANY_USER.findall(text)]
+
+
+@publishes(
+    Agent,
+    directory="directory/default",
+    path=agent_path,
+    after_reload=_end_registrations,
+    shadows=_same_users,
+)
 def agent_file(agent: Agent, target: Target) -> Rendered | None:
     """The agent's user file, or None while the agent is not active.
 
@@ -111,7 +123,7 @@ def agent_file(agent: Agent, target: Target) -> Rendered | None:
                 revision,
                 f"The file was written and reloaded, but the switch has another user {agent.extension}: "
                 "look for a second file with this user id in its directory",
-                rival=rf"""<user\b[^>]*\bid=["']{agent.extension}["']""",
+                rival=_USER.format(agent.extension),
             ),
         ),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 MOST = 3  # broken files named in one sentence
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _DROPPED = re.compile(r"<include>|</include>|<\?|x-pre-process", re.IGNORECASE)
 
 
@@ -39,6 +40,11 @@ def files_that_hold(conf_dir: Path, expression: str, *, but: str) -> list[str]:
         if len(found) == MOST:
             break
     return found
+
+
+def as_the_switch_sees(text: str) -> str:
+    """A file's text without comments and without the lines that the switch drops."""
+    return _COMMENT.sub("", "\n".join(line for line in text.split("\n") if not _DROPPED.search(line)))
 
 
 def _lines(file: Path) -> list[str]:

@@ -145,8 +145,8 @@ class ConfDir:
             for file in (self.root / directory).glob(f".*{_TEMPORARY}"):
                 file.unlink(missing_ok=True)
 
-    def managed(self, directories: set[str]) -> Iterator[tuple[str, str]]:
-        """(path, text) of every file of ours directly in these directories, sorted."""
+    def texts(self, directories: set[str]) -> Iterator[tuple[str, str]]:
+        """(path, text) of every file directly in these directories, ours or not, sorted."""
         for directory in sorted(directories):
             folder = self.root / directory
             names = os.listdir(folder) if folder.is_dir() else []
@@ -155,8 +155,14 @@ class ConfDir:
                     text = _text(folder / name)
                 except (FileNotFoundError, IsADirectoryError):
                     continue
-                if managed_by(text) is not None:
-                    yield f"{directory}/{name}", text
+                yield f"{directory}/{name}", text
+
+    def came_at(self, path: str) -> float:
+        """When the file was put there or changed: seconds since 1970, by the disk's clock; 0 when gone."""
+        try:
+            return self._file(path).stat().st_ctime
+        except FileNotFoundError:
+            return 0
 
 
 def _beside(file: Path) -> Path:

@@ -100,6 +100,10 @@ class Await:
 AfterReload = Callable[[str, str | None, str | None, Target], Iterable[str | Await]]
 
 
+# From the text of a file that is not ours, as the switch reads it: the paths of ours that it may shadow.
+Shadows = Callable[[str], Iterable[str]]
+
+
 # From some changed objects of one model to those whose files they change.
 Affected = Callable[[list[Any]], Iterable[models.Model]]
 
@@ -133,6 +137,7 @@ class Publication:
     related: tuple[str, ...] = ()
     prepare: Callable[[list[Any]], None] = _is_ready
     constants: tuple[Any, ...] = field(default=())
+    shadows: Shadows = _nothing
 
     def count(self) -> int:
         """How many objects there are."""
@@ -188,6 +193,7 @@ def publishes(
     prepare: Callable[[list[Any]], None] = _is_ready,
     after_reload: AfterReload = _nothing,
     depends_on: Mapping[type[models.Model], str | Affected] | None = None,
+    shadows: Shadows = _nothing,
 ) -> Callable[[Callable[[Any, Target], Rendered | None]], Callable[[Any, Target], Rendered | None]]:
     """Register how one object of `model` becomes one file in `directory` of the switch's configuration.
 
@@ -195,6 +201,7 @@ def publishes(
     The decorated function returns the file, or None when the object has none (an inactive one).
     `depends_on` names other models, and for some instances of one the objects whose files must be made
     again when those are saved or deleted: by the field that leads to it (`{Agent: "agent"}`), or a function.
+    `shadows` tells which of our files somebody else's file, when it comes first, takes the place of.
     """
 
     def register(
@@ -202,7 +209,9 @@ def publishes(
     ) -> Callable[[Any, Target], Rendered | None]:
         kind = model._meta.label_lower
         places = (directory,) if isinstance(directory, str) else tuple(directory)
-        own = Publication(kind, places, render, path, after_reload, model, tuple(related), prepare)
+        own = Publication(
+            kind, places, render, path, after_reload, model, tuple(related), prepare, shadows=shadows
+        )
         _publications[kind] = own
         _affected.setdefault(model, {})[kind] = lambda instances: instances
         _queue_when_changed(model)

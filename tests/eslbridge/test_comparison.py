@@ -1,14 +1,18 @@
 """The whole database against a switch's directory: differences that no signal told."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from agents.models import Agent
 from eslbridge.client import Client
 from eslbridge.models import PendingChange, PublishedFile, Switch
+from eslbridge.publishing import outbox
 from eslbridge.publishing.comparison import Difference, differences, queue_differences
 from eslbridge.publishing.publisher import Publisher
+from eslbridge.publishing.state import sync_states
 from tests.factories import ALWAYS, make_agent, make_route
 
 
@@ -130,3 +134,53 @@ def test_a_file_that_waits_already_is_not_queued_again(in_step: Publisher) -> No
 
     again = PendingChange.objects.get()
     assert (again.object_id, again.revision) == (agent.pk, waiting.revision)
+
+
+OURS = "directory/default/1020.xml"
+LONG_AGO = timezone.now() - timedelta(hours=1)
+
+
+def test_a_file_that_comes_before_ours_later_is_found(in_step: Publisher, switch_folders: Path) -> None:
+    in_step.switch.published.update(published_at=LONG_AGO)
+    shadow = switch_folders / "directory/default/0_handmade.xml"
+    shadow.write_text('<include>\n  <user id="1020">\n  </user>\n</include>\n')
+
+    assert found(in_step) == {OURS: "shadowed"}
+    queue_differences(in_step.switch, differences(in_step.switch, switch_folders))
+    in_step.publish()
+    agent = Agent.objects.get(extension="1020")
+    state = sync_states([agent])[agent.pk]
+    assert state.name == "failed"
+    assert "0_handmade.xml, line 2" in state.why
+
+    shadow.unlink()
+    outbox.retry(in_step.switch.pending.all())
+    in_step.publish()
+    assert sync_states([agent])[agent.pk].name == "live"
+    assert found(in_step) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("zz_handmade", '<include>\n<user id="1020">\n</user>\n</include>\n'),  # comes after ours
+        ("0_other", '<include>\n<user id="1099">\n</user>\n</include>\n'),
+        ("0_comment", '<include>\n<!-- <user id="1020">\n</user> -->\n</include>\n'),
+        ("0_dropped", '<include><user id="1020"></user></include>\n'),
+    ],
+)
+def test_other_files_of_other_people_shadow_nobody(
+    in_step: Publisher, switch_folders: Path, name: str, text: str
+) -> None:
+    in_step.switch.published.update(published_at=LONG_AGO)
+    (switch_folders / f"directory/default/{name}.xml").write_text(text)
+    assert found(in_step) == {}
+
+
+def test_a_file_that_was_there_when_the_switch_answered_with_ours_is_no_news(
+    in_step: Publisher, switch_folders: Path
+) -> None:
+    text = '<include>\n<user id="1020" cidr="10.0.0.0/8">\n</user>\n</include>\n'
+    (switch_folders / "directory/default/0_handmade.xml").write_text(text)
+    in_step.switch.published.update(published_at=timezone.now() + timedelta(seconds=30))
+    assert found(in_step) == {}
