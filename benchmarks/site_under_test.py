@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from http.cookiejar import CookieJar
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +31,8 @@ class Session:
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
         self.cookies = CookieJar()
-        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies), _Stay())
+        self.seconds_to_redirect = 0.0  # of the last post
 
     def log_in_as_superuser(self) -> None:
         """Log in without knowing a password: a session made in the database, as after a log-in."""
@@ -65,8 +67,18 @@ class Session:
                 "Cookie": f"{self.session_cookie}; csrftoken={token}",
             },
         )
+        started = time.perf_counter()
         with self.opener.open(request) as answer:
-            return answer.read().decode()
+            self.seconds_to_redirect = time.perf_counter() - started
+            html, leads_to = answer.read().decode(), answer.headers.get("Location")
+        return self.get(leads_to) if leads_to else html
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer, too: it is timed by itself, and followed by hand."""
+
+    def http_error_302(self, request: Any, answer: Any, *_: object) -> Any:
+        return answer
 
 
 def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:

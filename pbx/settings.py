@@ -23,6 +23,7 @@ except surroundings.Problem as problem:
     raise ImproperlyConfigured(str(problem)) from None
 
 DEBUG = env.bool("DEBUG", default=False)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "pbx.errors.NoValues"
 # Required above, with the fix: a key that everybody knows would protect nothing.
 SECRET_KEY = env("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
