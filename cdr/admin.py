@@ -34,11 +34,11 @@ class CallAdmin(ReadOnlyAdmin):
     ]
     list_display_links = ["started"]
     empty_sentence = "No call has ended yet. Each one appears here when it is over."
-    list_filter = ["kind", "hangup_cause", "switch"]
+    list_filter = ["kind", "hangup_cause", "gateway", "switch"]
     search_fields = ["caller", "caller_name", "callee", "reached", "uuid"]
     date_hierarchy = "start"
     fields = ["kind", "caller", "caller_name", "callee", "reached", "started", "answered", "ended"]
-    fields += ["duration", "billsec", "hangup_cause", "switch", "uuid", "legs"]
+    fields += ["duration", "billsec", "hangup_cause", "refused", "gateway", "switch", "uuid", "legs"]
 
     @display(description="Start", ordering="start")
     def started(self, call: Call) -> SafeString:
@@ -71,8 +71,8 @@ class CallAdmin(ReadOnlyAdmin):
         return str(timedelta(seconds=call.billsec))
 
     @display(description="Hang-up cause", ordering="hangup_cause")
-    def cause(self, call: Call) -> str:
-        return call.hangup_cause
+    def cause(self, call: Call) -> SafeString:
+        return format_html('{} <span class="pb-why">{}</span>', call.hangup_cause, call.refused)
 
     @display(description="Outcome", label={"answered": "success", "voicemail": "warning", "missed": "danger"})
     def outcome(self, call: Call) -> str:

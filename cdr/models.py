@@ -50,6 +50,10 @@ class Call(models.Model):
     duration = models.PositiveIntegerField(help_text="Seconds from start to end.")
     billsec = models.PositiveIntegerField("billable seconds", help_text="Seconds from answer to end.")
     hangup_cause = models.CharField(max_length=60)
+    gateway = models.CharField(max_length=80, blank=True, help_text="By which it went out or came in.")
+    refused = models.CharField(
+        max_length=80, blank=True, help_text="Why the dialplan did not let it out, in words."
+    )
 
     objects = CallQuerySet.as_manager()
 
@@ -95,6 +99,8 @@ class Leg(models.Model):
     billsec = models.PositiveIntegerField("billable seconds")
     hangup_cause = models.CharField(max_length=60)
     disposition = models.CharField("ended by", max_length=30, blank=True)
+    gateway = models.CharField(max_length=80, blank=True)
+    refused = models.CharField(max_length=80, blank=True)
 
     class Meta:
         ordering = ["start"]
@@ -207,7 +213,16 @@ def _derived(legs: list[Leg]) -> dict[str, Any]:
         "duration": seconds(start, end),
         "billsec": seconds(answer, end),
         "hangup_cause": _cause(a_leg, b_legs, answer),
+        "gateway": _gateway(legs, reached),
+        "refused": a_leg.refused,
     }
+
+
+def _gateway(legs: list[Leg], reached: Leg | None) -> str:
+    """The one by which the call was connected; else the last one that was tried, or by which it came."""
+    if reached and reached.gateway:
+        return reached.gateway
+    return next((leg.gateway for leg in reversed(legs) if leg.gateway), "")
 
 
 def _dialled_by(a_leg: Leg, reached: Leg | None, b_legs: list[Leg]) -> str:
@@ -243,6 +258,6 @@ def _kind(a_leg: Leg, b_legs: list[Leg], did: str) -> str:
         return Call.Kind.CLICK_TO_DIAL
     if did:
         return Call.Kind.INBOUND
-    if any(not leg.user for leg in b_legs):
+    if a_leg.refused or any(not leg.user for leg in b_legs):
         return Call.Kind.OUTBOUND
     return Call.Kind.INTERNAL

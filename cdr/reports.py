@@ -85,6 +85,10 @@ def leg_of(report: Report, switch_name: str) -> dict[str, Any]:
         "billsec": seconds(answer, end),
         "hangup_cause": _text(report, "variable_hangup_cause", 60),
         "disposition": _text(report, "variable_sip_hangup_disposition", 30),
+        "gateway": _text(report, "variable_sip_gateway_name", 80)
+        or _text(report, "variable_sip_gateway", 80),
+        # “403 Not allowed: international”, without the number.
+        "refused": _text(report, "variable_patchbay_refusal", 84).partition(" ")[2],
     }
 
 

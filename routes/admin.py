@@ -110,6 +110,7 @@ class GatewayAdmin(SpreadsheetAdmin, PublishedAdmin):
     search_fields = ["name", "description", "proxy", "username"]
     secret_fields = ("password",)
     live_rows_url = "gateway_rows"
+    list_before_template = "routes/_all_gateways.html"
     readonly_fields = ["live_state"]
     change_form_before_template = "routes/_carriers.html"
     fieldsets = [

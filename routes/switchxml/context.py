@@ -97,7 +97,7 @@ def _refused() -> Element:
         condition(
             NUMBER,
             "^[0-9]+$",
-            setting("patchbay_refused", Expression("${patchbay_refused}")),
+            setting("patchbay_refusal", Expression("${patchbay_reason}")),  # for the record
             *_refuse(Expression("${patchbay_reason}"), Expression("${patchbay_cause}")),
         ),
     )

@@ -1,10 +1,13 @@
 """Calls through the rendered dialplan: whom they ring, and what goes out."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.models import Agent
+from cdr.models import Call, record
+from cdr.reports import from_file, leg_of
 from routes.destinations import Destination
 from routes.models import Holiday, RingGroup
 from tests.conftest import wait_until
@@ -236,6 +239,21 @@ def test_digits_caller_id_and_permission(office: Office, people: dict[str, Agent
         ("carrier1", "+19495551234", "+19495431333"),
         ("carrier1", "004930901820", "+19495550000"),
     ]
+
+
+def test_the_record_says_which_gateway_and_why_not(
+    office: Office, people: dict[str, Agent], settings: Any
+) -> None:
+    make_outbound(make_gateway("carrier1"))
+    ready(office)
+    office.phone_calls("2020", "2025550123")
+    office.phone_calls("2020", "0114930901820")
+    folder = Path(settings.FS_CDR_DIR)
+    wait_until(lambda: len(list(folder.glob("*.json"))) == 3, "the records")
+    record(leg_of(from_file(file.read_bytes()), "switch-1") for file in folder.glob("*.json"))
+    called, refused = Call.objects.order_by("start")
+    assert (called.kind, called.gateway, called.refused) == ("outbound", "carrier1", "")
+    assert (refused.kind, refused.gateway, refused.refused) == ("outbound", "", "No route for this number")
 
 
 def test_a_number_that_no_route_takes_is_refused_with_the_reason(
