@@ -1,7 +1,8 @@
 """eslbridge against its peers and the floor: python benchmarks/eslbridge_speed.py [--rounds 5] [--only bgapi]
 
 Prints a table of rates per CPU-second of the measured process, the median of the rounds, and which goals are
-met. Every round measures everything once, one after another. Needs `pip install genesis greenswitch`.
+met. Every round measures everything once, one after another. Any Python 3.11 will do: peers and orjson are
+installed into an environment of the benchmark's own, var/benchmark-peers, the first time.
 """
 
 import argparse
@@ -12,10 +13,13 @@ import socket
 import statistics
 import subprocess
 import sys
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+PEERS = HERE.parent / "var" / "benchmark-peers"
+PACKAGES = ("genesis==2026.10.18", "greenswitch==0.0.19", "orjson>=3.13,<4")
 LIBRARIES = ("ours", "greenswitch", "genesis", "floor")
 
 
@@ -72,6 +76,19 @@ GOALS = [
 ]
 
 
+def peers_python() -> str:
+    """The Python that has the peers; made when it is missing."""
+    python = PEERS / "bin" / "python"
+    wanted = "\n".join(PACKAGES)
+    mark = PEERS / "packages.txt"
+    if not mark.exists() or mark.read_text() != wanted:
+        print(f"Installing {', '.join(PACKAGES)} into {PEERS} …", file=sys.stderr)
+        venv.create(PEERS, clear=True, with_pip=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+        mark.write_text(wanted)
+    return str(python)
+
+
 class Servers:
     """The switches, one process for each way to answer, for the whole run."""
 
@@ -82,7 +99,7 @@ class Servers:
         if not arguments:
             return free_port()
         if arguments not in self._running:
-            program = [sys.executable, str(HERE / "eslbridge_switch.py"), *arguments]
+            program = [peers_python(), str(HERE / "eslbridge_switch.py"), *arguments]
             process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
             self._running[arguments] = (process, int(process.stdout.readline()))
@@ -102,7 +119,7 @@ def free_port() -> int:
 
 def measure(case: Case, servers: Servers) -> dict[str, object]:
     arguments = [case.task, case.library, str(servers.port(case.server)), str(case.count)]
-    program = [sys.executable, str(HERE / "eslbridge_consumers.py"), *arguments]
+    program = [peers_python(), str(HERE / "eslbridge_consumers.py"), *arguments]
     environment = os.environ | {"GENESIS_LOG_LEVEL": "ERROR", "OTEL_SDK_DISABLED": "true"}
     done = subprocess.run(program, capture_output=True, text=True, timeout=600, env=environment, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]

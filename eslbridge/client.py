@@ -143,6 +143,8 @@ class _Outcome:
 
     def _end(self, event: Event | None, error: ESLError | None) -> None:
         with _outcomes:
+            if self.done:
+                return
             self._event, self._error = event, error
         for waiting in self._waiting:
             waiting.release()
@@ -213,6 +215,25 @@ class Execution(_Outcome):
         """Its CHANNEL_EXECUTE_COMPLETE, with `Application-Response`. Waits and raises as `Job.result` does;
         `CallEnded` when the channel hung up before the application ran."""
         return self._wait(timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscription:
+    """Waits for the answer to a subscription that a job or an execution needs to be completed."""
+
+    command: Command
+    names: tuple[str, ...]
+    session: "_Session"
+    outcome: _Outcome
+
+    def set_result(self, reply: Reply, /) -> None:
+        if reply.is_error:  # a directory user may not have all events
+            error = CommandFailed(reply.text, self.command.summary)
+            self.session.refused[self.names] = error
+            self.outcome.set_exception(error)
+
+    def set_exception(self, exception: ESLError, /) -> None:
+        """Whoever waits for the outcome is told, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +360,8 @@ class _Session:
         self.last_read = time.monotonic()
         self.patience = 0.0
         """Until then (monotonic) somebody waits for an answer, and silence means nothing."""
+        self.refused: dict[tuple[str, ...], ESLError] = {}
+        """Subscriptions for ourselves that this user may not have."""
         self._sock = sock
         self._reason: ESLError | None = None
         _tune(sock, send_timeout)
@@ -558,7 +581,7 @@ class Client:
         job = Job(asked, self.timeout)
         session = self._begin(time.monotonic() + self.timeout)
         try:
-            needed = self._listen(session, JOB_EVENTS)
+            needed = self._listen(session, JOB_EVENTS, job)
             session.write(needed + session.connection.send_job(asked, job))
         finally:
             self._release()
@@ -574,7 +597,7 @@ class Client:
         execution = Execution(asked, self.timeout)
         session = self._begin(time.monotonic() + self.timeout)
         try:
-            needed = self._listen(session, EXECUTION_EVENTS)
+            needed = self._listen(session, EXECUTION_EVENTS, execution)
             session.write(needed + session.connection.send_execution(asked, execution))
         finally:
             self._release()
@@ -677,13 +700,19 @@ class Client:
         result: Reply | ApiResponse = answer.wait(deadline, command)
         return result
 
-    def _listen(self, session: _Session, names: tuple[str, ...]) -> bytes:
+    def _listen(self, session: _Session, names: tuple[str, ...], outcome: _Outcome) -> bytes:
         """What to write first so that events `names` come. The lock must be held."""
-        if all(name in self._wishes.internal for name in names):
+        if names in session.refused:
+            raise session.refused[names].fresh()
+        if names[-1] in self._wishes.internal:
             return b""
         before = self._wishes
         self._wish(before.needing(names))
-        return b"".join(map(session.connection.send, self._wishes.commands_after(before)))
+        needed = self._wishes.commands_after(before)
+        return b"".join(
+            session.connection.send(command, _Subscription(command, names, session, outcome))
+            for command in needed
+        )
 
     def _change(self, change: Callable[[Wishes], Wishes], timeout: float | None) -> None:
         """Changes what the connection should be like, and the connection if there is one."""
@@ -695,11 +724,11 @@ class Client:
             wishes = change(before)
             sent = [(command, _Answer()) for command in wishes.commands_after(before)]
             session = self._session
+            self._wish(wishes)  # before any of these events can come
             if session is None or not session.ready:
                 sent = []
             elif sent:
                 session.write(b"".join(session.connection.send(*pair) for pair in sent), deadline)
-            self._wish(wishes)
         finally:
             self._release()
         for command, answer in sent:
@@ -763,6 +792,7 @@ class Client:
         self._ahead.release()
         with self._lock:
             self._session = None
+            self._wish(self._wishes.not_needing(name for names in session.refused for name in names))
             session.connection.fail(ConnectionLost("the connection was lost"))
             session.close()
 

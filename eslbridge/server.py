@@ -142,9 +142,14 @@ class Call:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will come any more: the connection ended, or all that follows a hang-up came."""
-        lingering = self._connection.state is State.LINGERING
-        return self._connection.error is not None or (lingering and self._connection.hangup_complete)
+        """Whether nothing will come any more: the connection ended, or all that follows a hang-up came.
+
+        Without `async` the channel itself waits for the conversation to end, and reports nothing more before.
+        """
+        connection = self._connection
+        if connection.state is State.LINGERING:
+            return connection.hangup_complete or bool(connection.hangup_cause and not self.is_async)
+        return connection.error is not None
 
     # Applications
 
@@ -185,6 +190,8 @@ class Call:
         with suppress(CallEnded):
             await self.send(command)
             await self.wait_ended(self.timeout)
+            # Where it does not linger, the switch may leave before it has told us what we told it.
+            self._connection.hangup_cause = self._connection.hangup_cause or cause
 
     async def wait_ended(self, timeout: float | None = None) -> None:
         """Waits until the call has ended. Raises `Timeout` after so many seconds."""

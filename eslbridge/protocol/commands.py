@@ -4,17 +4,20 @@ Newlines end a command on an event socket, so a value that holds one would be re
 value is checked when the command is built: CR, LF and NUL raise `ValueError` that names the argument.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from os import urandom
+from random import Random
 from typing import ClassVar, Final, Literal
 
 Format = Literal["plain", "json", "xml"]
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """The switch hangs up on a command with a longer body."""
+MAX_LINE: Final = 512 * 1024
+"""Characters of one argument. The switch ends a command after 10 MiB, and takes what follows for the next."""
 MAX_JOB_UUID_LENGTH: Final = 36
 """The switch cuts a longer Job-UUID, and the job could never be found again."""
 LONG_ARGUMENT_BYTES: Final = 1024
@@ -26,9 +29,13 @@ _FORMATS: Final = ("plain", "json", "xml")
 _LAST_PORT: Final = 65535
 
 
+_random: Final = Random()  # noqa: S311  # an own one: whoever seeds the common one must not repeat our UUIDs
+os.register_at_fork(after_in_child=_random.seed)
+
+
 def new_uuid() -> str:
-    """A random UUID (version 4), made in a third of the time that the standard library takes."""
-    digits = urandom(16).hex()
+    """A random UUID (version 4), made in a fifth of the time that the standard library takes. No secret."""
+    digits = f"{_random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
@@ -44,6 +51,8 @@ def check_line(name: str, value: object) -> None:
     """Refuses what could end a command early."""
     if not isinstance(value, str):
         raise ValueError(f"{name}: must be text, not {type(value).__name__}")
+    if len(value) > MAX_LINE:
+        raise ValueError(f"{name}: is longer than {MAX_LINE} characters")
     forbidden = _find_forbidden(value)
     if forbidden is not None:
         raise ValueError(f"{name}: contains {_FORBIDDEN[forbidden.group()]}")
@@ -55,6 +64,14 @@ def _check_word(name: str, value: str, *, what: str = "a name") -> None:
     """For what is known to be a line."""
     if not value or " " in value or "\t" in value:
         raise ValueError(f"{name}: must be {what} without spaces")
+
+
+def _check_lines(name: str, values: tuple[str, ...]) -> None:
+    """Each of them a line, and together no longer than one may be."""
+    for value in values:
+        check_line(name, value)
+    if sum(map(len, values)) > MAX_LINE:
+        raise ValueError(f"{name}: are longer than {MAX_LINE} characters")
 
 
 def _check_body(name: str, value: object) -> None:
@@ -98,11 +115,12 @@ class Command:
 
     def to_bytes(self) -> bytes:
         """The bytes for the wire, blank line included."""
-        lines = list(self.lines())
-        body = encode("body", self.content())
-        if body:
-            lines.append(f"content-length: {len(body)}")
-        return "\n".join(lines).encode("utf-8", "surrogateescape") + b"\n\n" + body
+        content = self.content()
+        if not content:
+            return ("\n".join(self.lines()) + "\n\n").encode("utf-8", "surrogateescape")
+        body = encode("body", content)
+        lines = [*self.lines(), f"content-length: {len(body)}", "", ""]
+        return "\n".join(lines).encode("utf-8", "surrogateescape") + body
 
     @property
     def summary(self) -> str:
@@ -215,8 +233,8 @@ def subclass_of(name: str) -> str:
 def _check_names(names: object) -> None:
     if isinstance(names, str) or not isinstance(names, tuple) or not names:
         raise ValueError("names: must be a tuple of event names, at least one")
+    _check_lines("names", names)
     for name in names:
-        check_line("names", name)
         _check_word("names", subclass_of(name) or name, what="event names")
 
 
@@ -355,6 +373,7 @@ def _check_headers(headers: object) -> None:
     for name, value in headers:
         _check_header_name("headers", name)
         check_line(f"headers[{name}]", value)
+    _check_lines("headers", tuple(text for pair in headers for text in pair))
 
 
 def header_pairs(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -549,8 +568,8 @@ class XferExt(Command):
         _check_channel(self.uuid)
         if not isinstance(self.applications, tuple) or not self.applications:
             raise ValueError("applications: must be a tuple of texts, at least one")
+        _check_lines("applications", self.applications)
         for application in self.applications:
-            check_line("applications", application)
             _check_api_word(application)
 
     def lines(self) -> Iterator[str]:

@@ -135,6 +135,11 @@ def is_error(output: str) -> bool:
     return output.startswith(("-ERR", "-USAGE"))
 
 
+_CUT_LOGIN: Final = b"Content-Type: command/reply\nReply-Text: +OK accepted\nAllowed-Events: "
+_CUT_LOGIN_BYTES: Final = 538
+"""The switch has 511 bytes for its answer to `userauth`. When the lists of what the user may do are longer,
+the rest is missing, the blank line too, and nothing follows until we send something."""
+
 _REPLY: Final = b"Content-Type: command/reply\nReply-Text: "
 _KindOfBody = type[Event] | type[ApiResponse]
 _KINDS_OF_BODY: Final[dict[str, _KindOfBody]] = {
@@ -174,35 +179,45 @@ class Parser:
         self.mixed = False
         if self.error is not None:
             return []
-        partial = self._partial
-        if partial:
-            searched = max(0, len(partial) - 1)
-            partial += data
-            if self._needed:
-                if len(partial) < self._needed:
-                    return []
-            elif partial.find(b"\n\n", searched) < 0:
-                if len(partial) > self.max_header + 1:
-                    self._fail(FrameTooLarge(f"a header block of more than {self.max_header} bytes"))
-                return []
-            data = bytes(partial)
-            partial.clear()
-            self._needed = 0
         messages: list[Message] = []
         try:
-            self._cut(data, messages)
+            start = self._complete(data, messages) if self._partial else 0
+            self._cut(data, start, messages)
+            if not self._needed and self._partial.startswith(_CUT_LOGIN):
+                self._take_cut_login(messages)
         except ESLError as error:
             self._fail(error)
         self.mixed = not EVENT_KINDS.issuperset(map(type, messages))
         return messages
 
+    def _complete(self, data: bytes, messages: list[Message]) -> int:
+        """What earlier data began. Returns how many bytes of `data` that took: only those are copied."""
+        partial = self._partial
+        used = len(data)
+        if self._needed:
+            used = min(used, self._needed - len(partial))
+            partial += data[:used]
+            if len(partial) < self._needed:
+                return used
+        else:
+            searched = max(0, len(partial) - 1)
+            partial += data
+            if partial.find(b"\n\n", searched) < 0:
+                if len(partial) > self.max_header + 1:
+                    raise FrameTooLarge(f"a header block of more than {self.max_header} bytes")
+                return used
+        complete = bytes(partial)
+        partial.clear()
+        self._needed = 0
+        self._cut(complete, 0, messages)
+        return used
+
     def _fail(self, error: ESLError) -> None:
         self.error = error
         self._partial.clear()
 
-    def _cut(self, data: bytes, messages: list[Message]) -> None:
+    def _cut(self, data: bytes, position: int, messages: list[Message]) -> None:
         known = self._known
-        position = 0
         size = len(data)
         while position < size:
             end = data.find(b"\n\n", position)
@@ -227,6 +242,11 @@ class Parser:
                 raise FrameTooLarge(f"a header block of more than {self.max_header} bytes")
             self._partial += data[position:] if position else data
 
+    def _take_cut_login(self, messages: list[Message]) -> None:
+        if len(self._partial) >= _CUT_LOGIN_BYTES:
+            messages.append(Reply(bytes(self._partial[:_CUT_LOGIN_BYTES])))
+            del self._partial[:_CUT_LOGIN_BYTES]
+
     def _cut_other(self, data: bytes, position: int, end: int, messages: list[Message]) -> int:
         """One frame whose header block is not known yet. Returns where it stops, -1 when incomplete."""
         block = data[position:end]
@@ -235,6 +255,9 @@ class Parser:
         bare = block.lstrip(b"\n")
         if not bare:  # newlines between frames mean nothing
             return end + 2
+        if len(block) >= _CUT_LOGIN_BYTES and block.startswith(_CUT_LOGIN):
+            messages.append(Reply(block[:_CUT_LOGIN_BYTES]))
+            return position + _CUT_LOGIN_BYTES
         if bare.startswith(_REPLY) and b"\nContent-Length:" not in bare:
             messages.append(Reply(bare))
             return end + 2

@@ -38,6 +38,11 @@ class Wishes:
         """With subscriptions that the user does not see."""
         return replace(self, internal=tuple(dict.fromkeys((*self.internal, *names))))
 
+    def not_needing(self, names: Iterable[str]) -> Self:
+        """Takes `needing` back."""
+        gone = set(names)
+        return replace(self, internal=tuple(name for name in self.internal if name not in gone))
+
     def filtering(self, header: str, value: str) -> Self:
         """With a filter."""
         return replace(self, filters=tuple(dict.fromkeys((*self.filters, (header, value)))))

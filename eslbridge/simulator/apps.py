@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +13,7 @@ from .answering import answer, pre_answer
 from .bridging import bridge_to, eavesdrop, find_extension, transfer
 from .causes import cause_of, known_cause, phrase_of
 from .channel import Channel, State
+from .dialplan import Extension
 from .dialstring import separate
 from .loglevels import log_level
 from .messages import Message
@@ -20,6 +22,8 @@ Application = Callable[[Channel, str], Awaitable[str | None]]
 
 # Seconds that the voicemail speaks before it hangs up, as recorded on a switch without sounds.
 VOICEMAIL_SECONDS = 0.34
+# Seconds that one run of a looping application must take, or there is no other.
+SHORTEST_LOOP = 0.5
 
 
 async def run_application(channel: Channel, name: str, data: str, app_uuid: str = "") -> str | None:
@@ -75,8 +79,19 @@ async def run_message(channel: Channel, message: Message) -> None:
         elif command == "hangup":
             cause = message.headers.get("hangup-cause", "NORMAL_CLEARING").upper()
             channel.hangup(cause)
+        elif command == "xferext":
+            _run_extension(channel, message)
     finally:
         message.done.set()
+
+
+def _run_extension(channel: Channel, message: Message) -> None:
+    """An extension of the applications in the message, in place of what the channel does."""
+    applications = [
+        value.partition(" ")[::2] for name, value in message.given if name.lower() == "application"
+    ]
+    channel.preset = Extension("xferext", "xferext", applications)
+    channel.set_state(State.ROUTING)
 
 
 async def _execute_message(channel: Channel, message: Message) -> None:
@@ -85,12 +100,13 @@ async def _execute_message(channel: Channel, message: Message) -> None:
     loops = message.headers.get("loops", "1")
     count = int(loops) if loops.lstrip("-").isdigit() else 1
     app_uuid = message.headers.get("event-uuid", "")
-    state = channel.state
-    response: str | None = None
-    while count and channel.state == state and response in (None, "", "FILE PLAYED"):
+    state, ran = channel.state, SHORTEST_LOOP
+    while count and channel.state == state and ran >= SHORTEST_LOOP:
+        began = time.monotonic()
         channel.set_variable("current_loop", "1")
         channel.set_variable("total_loops", str(count))
-        response = await run_application(channel, name, data, app_uuid)
+        await run_application(channel, name, data, app_uuid)
+        ran = time.monotonic() - began
         for loop_variable in ("current_loop", "total_loops"):
             channel.variables.pop(loop_variable, None)
         count -= 1

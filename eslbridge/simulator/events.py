@@ -57,6 +57,11 @@ def flat(value: Value) -> str:
     return "ARRAY::" + "|:".join(value)
 
 
+def as_array(text: str) -> Value:
+    """What the switch makes of a value that a client gives it."""
+    return text.removeprefix("ARRAY::").split("|:") if text.startswith("ARRAY::") else text
+
+
 def url_encode(text: str) -> str:
     """Escapes a value as the switch does in plain and XML events."""
     if _NEVER_ESCAPED.match(text):

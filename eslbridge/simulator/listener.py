@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import api
 from .channel import Channel
 from .commandreader import Command, CommandReader
-from .events import EVENT_NAMES, Event, Header, plain_lines
+from .events import EVENT_NAMES, Event, Header, as_array, plain_lines
 from .loglevels import log_level
 from .messages import Message
 
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 GOODBYE = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
 # How long a client may take to log in.
 AUTH_SECONDS = 25.0
-# Larger commands are cut off, as in the switch.
-MAX_COMMAND = 10 * 1024 * 1024
+# What a reply may have; the switch cuts the rest off, also the blank line of one that brings its own.
+MAX_REPLY = 511
+# Seconds between two looks of a listener at its channel.
+TICK = 0.02
+# API commands that run others, which have to be allowed, too.
+RUNNING_OTHERS = ("bgapi", "sched_api", "eval", "expand", "xml_wrap")
 FORMATS = ("plain", "json", "xml")
 MY_EVENTS = frozenset(
     [
@@ -79,7 +83,10 @@ class Listener(asyncio.Protocol):
         self.customs: set[str] = set()
         self.listening = False
         self.filters: list[tuple[str, str]] = []
-        self.my_uuid: str | None = None
+        self.my_events_only = False
+        self.allowed_events: set[str] | None = None
+        self.allowed_api: set[str] | None = None
+        self.allowed_log = True
         self.log_level: int | None = None
         self.linger: int | None = None
         self.lingering = False
@@ -155,8 +162,7 @@ class Listener(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.faults.deaf:
             return
-        for command in self._reader.feed(data):
-            self._commands.append(command)
+        self._commands.extend(self._reader.feed(data))
         if self._commands and not self._busy:
             self._busy = True
             self.switch.spawn(self._work())
@@ -202,9 +208,13 @@ class Listener(asyncio.Protocol):
                 return False
         if self.filters and not self._passes(event):
             return False
-        if self.my_uuid is not None:
-            return event.get("Unique-ID") == self.my_uuid or event.get("Job-Owner-UUID") == self.my_uuid
-        return True
+        return not self.my_events_only or self._is_mine(event)
+
+    def _is_mine(self, event: Event) -> bool:
+        """Those of the channel; of any channel, when there was none of that UUID."""
+        if self.channel is None:
+            return event.get("Unique-ID") is not None
+        return self.channel.uuid in (event.get("Unique-ID"), event.get("Job-Owner-UUID"))
 
     def _passes(self, event: Event) -> bool:
         passes = False
@@ -236,7 +246,10 @@ class Listener(asyncio.Protocol):
     # Commands
 
     def reply(self, text: str) -> None:
-        self.write(f"Content-Type: command/reply\nReply-Text: {text}\n\n".encode("utf-8", "surrogateescape"))
+        """A text that begins with ``~`` brings its own lines, and its own blank line."""
+        data = text.encode("utf-8", "surrogateescape")[:MAX_REPLY]
+        lines = data[1:] if data.startswith(b"~") else b"Reply-Text: " + data + b"\n\n"
+        self.write(b"Content-Type: command/reply\n" + lines)
 
     async def _handle(self, command: Command) -> None:
         line = command.line
@@ -268,15 +281,37 @@ class Listener(asyncio.Protocol):
         elif lower.startswith("userauth "):
             user, password = _user_of(line[9:], self.switch)
             wanted = user.params.get("esl-password") if user else None
-            if wanted and wanted == password:
+            if user and wanted and wanted == password:
                 self.authenticated = True
-                self.reply("+OK accepted\nAllowed-Events: all\nAllowed-API: all\nAllowed-LOG: true\n")
+                self.reply(self._limit_to(user.params))
                 return
         else:
             self.reply("-ERR command not found")
             return
         self.running = False
         self.reply("-ERR invalid")
+
+    def _limit_to(self, params: dict[str, str]) -> str:
+        """What a directory user may do; the answer to its login."""
+        events, commands = params.get("esl-allowed-events"), params.get("esl-allowed-api")
+        self.allowed_events = None if events is None else set(_listed(events))
+        self.allowed_api = None if commands is None else set(_listed(commands))
+        self.allowed_log = params.get("esl-allowed-log", "true").lower() in ("true", "yes", "on", "1")
+        lines = (events or "all", commands or "all", str(self.allowed_log).lower())
+        return "~Reply-Text: +OK accepted\nAllowed-Events: {}\nAllowed-API: {}\nAllowed-LOG: {}\n\n".format(
+            *lines
+        )
+
+    def _may_listen(self, name: str, *, custom: bool) -> bool:
+        allowed = self.allowed_events
+        return allowed is None or name in allowed or (not custom and "ALL" in allowed)
+
+    def _may_run(self, name: str, arguments: str) -> bool:
+        if self.allowed_api is None:
+            return True
+        if name not in self.allowed_api:
+            return False
+        return name.lower() not in RUNNING_OTHERS or self._may_run(*arguments.partition(" ")[::2])
 
     def _disconnect(self) -> None:
         if self._disconnecting:
@@ -350,9 +385,13 @@ class Listener(asyncio.Protocol):
             if index == 0 and name.lower() in FORMATS:
                 self.format = name.lower()
             elif custom:
+                if not self._may_listen(name, custom=True):
+                    return "-ERR permission denied"
                 if name:
                     self.customs.add(name)
             elif name.upper() in EVENT_NAMES:
+                if not self._may_listen(name.upper(), custom=False):
+                    return "-ERR permission denied"
                 found += 1
                 self.events.add(name.upper())
                 custom = name.upper() == "CUSTOM"
@@ -421,20 +460,36 @@ class Listener(asyncio.Protocol):
         words = command.line.split(" ")
         if not self.outbound and len(words) < 2:
             return None
-        if self.my_uuid is not None:
+        if self.my_events_only:
             return "-ERR aready enabled."
-        if self.outbound:
-            assert self.channel is not None
-            self.my_uuid = self.channel.uuid
+        if self.channel is not None:
+            self.format = next((word for word in words[1:] if word in FORMATS), self.format)
         else:
-            self.my_uuid = words[1]
-        for word in words[1:]:
-            if word.lower() in FORMATS:
-                self.format = word.lower()
+            channel = self.switch.channels.get(words[1])
+            if channel is not None:
+                self._control(channel)
+            elif len(words) > 2:
+                return "-ERR invalid uuid"
+        self.my_events_only = True
         self.events |= MY_EVENTS
         self.listening = True
         self.switch.subscriptions_changed()
         return "+OK Events Enabled"
+
+    def _control(self, channel: Channel) -> None:
+        """After ``myevents <uuid>`` an inbound connection has a channel, as an outbound one always has."""
+        self.channel = channel
+        self.asynchronous = True
+        self.full = False
+        channel.controllers.append(self)
+        self.switch.spawn(self.watch(channel))
+
+    async def watch(self, channel: Channel) -> None:
+        """The listener's own thread notices at a tick that its channel is gone."""
+        while channel.up and not self.closed.is_set():
+            await channel.wait(AUTH_SECONDS)
+        await asyncio.sleep(TICK)
+        self.notice_hangup()
 
     # Commands about the session that an outbound connection controls
 
@@ -496,7 +551,7 @@ class Listener(asyncio.Protocol):
         channel = own or self.switch.channels.get(target)
         if channel is None or not (channel.up or own):
             return f"-ERR invalid session id [{target}]"
-        message = Message(command.headers, command.body)
+        message = Message(command.headers, command.body, command.given)
         if own is not None and not self.asynchronous and command.headers.get("async") != "true":
             await self.switch.run_message(channel, message)
         else:
@@ -512,6 +567,8 @@ class Listener(asyncio.Protocol):
         if not self.allowed():
             return None
         name, _, arguments = command.line[4:].partition(" ")
+        if not self._may_run(name, arguments):
+            return "-ERR permission denied"
         result = await api.run(self.switch, name, arguments) or "-ERR no reply\n"
         body = result.encode("utf-8", "surrogateescape")
         self.write(b"Content-Type: api/response\nContent-Length: %d\n\n" % len(body) + body)
@@ -521,6 +578,8 @@ class Listener(asyncio.Protocol):
         if not self.allowed():
             return None
         name, _, arguments = command.line[6:].partition(" ")
+        if not self._may_run(name, arguments):
+            return "-ERR permission denied"
         job = command.headers.get("job-uuid") or str(uuid.uuid4())
         self.write(
             f"Content-Type: command/reply\nReply-Text: +OK Job-UUID: {job}\nJob-UUID: {job}\n\n".encode(
@@ -538,10 +597,15 @@ class Listener(asyncio.Protocol):
         event_uuid = str(uuid.uuid4())
         subclass = command.headers.get("event-subclass", "") if name == "CUSTOM" else ""
         source = ("mod_event_socket.c", "parse_command", "2348")
-        headers = self.switch.event_head(name, source, subclass)
+        headers: list[Header] = [("Event-Subclass", subclass)] if subclass else []
         headers += [("Command", command.line)]
-        headers += [(key, value) for key, value in command.given if key.lower() != "content-length"]
+        headers += [
+            (key, as_array(value))
+            for key, value in command.given
+            if value and not (subclass and key.lower() == "event-subclass")
+        ]
         headers += [("Event-UUID", event_uuid)]
+        headers += [one for one in self.switch.event_head(name, source) if one[0] != "Event-Subclass"]
         self.switch.send(Event(name, headers, command.body or None, subclass or None))
         if name == "NOTIFY" and command.headers.get("profile") == "internal":
             self.switch.registrar.notify(
@@ -552,6 +616,8 @@ class Listener(asyncio.Protocol):
     def start_log(self, command: Command) -> object:
         if not self.allowed():
             return None
+        if not self.allowed_log:
+            return "-ERR permission denied"
         word = command.line[3:].strip(" ").split(" ")[0]
         level = log_level(word) if word else 7
         if level is None:
@@ -578,6 +644,10 @@ def _filter_matches(wanted: str, value: str) -> bool:
         except re.error:
             return False
     return wanted.lower() == value.lower()
+
+
+def _listed(names: str) -> list[str]:
+    return names.split(" " if " " in names else ",")
 
 
 def _user_of(text: str, switch: Switch) -> tuple[Any, str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Message:
-    """Headers (names in lower case) and body; ``done`` is set when the channel has worked on it."""
+    """Headers (names in lower case), body, and headers as given; ``done`` is set when it was worked on."""
 
     headers: dict[str, str]
     body: str = ""
+    given: list[tuple[str, str]] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)

@@ -7,8 +7,6 @@ import asyncio
 from .channel import Channel
 from .listener import Listener
 
-# Seconds after which a listener looks at its channel again.
-TICK = 0.02
 # Seconds that a server may take to say "connect".
 PATIENCE = 25.0
 
@@ -31,7 +29,7 @@ async def serve(channel: Channel, data: str) -> None:
     except (OSError, ValueError):
         return
     channel.controllers.append(listener)
-    switch.spawn(_watch(channel, listener))
+    switch.spawn(listener.watch(channel))
     if listener.asynchronous:
         channel.fire("CHANNEL_PARK")
     await _obey(channel, listener)
@@ -47,12 +45,6 @@ async def _obey(channel: Channel, listener: Listener) -> None:
             await channel.work_queue()
         else:
             await channel.wait()
+    if not channel.up and not listener.asynchronous:
+        await listener.closed.wait()  # it is the channel's own thread that talks, also after the hang-up
     channel.controlled = False
-
-
-async def _watch(channel: Channel, listener: Listener) -> None:
-    """The listener's own thread notices at a tick that its channel is gone."""
-    while channel.up and not listener.closed.is_set():
-        await channel.wait(PATIENCE)
-    await asyncio.sleep(TICK)
-    listener.notice_hangup()

@@ -141,6 +141,8 @@ class ScriptedCall:
         first = self.event("CHANNEL_HANGUP", Hangup_Cause=cause)
         if not self.lingers:
             return first + self.notice("disconnect", GOODBYE)
+        if not self.is_async:  # the channel's own thread lingers, and reports nothing meanwhile
+            return first + self.notice("linger", "")
         last = self.event("CHANNEL_HANGUP_COMPLETE", Hangup_Cause=cause)
         return first + self.notice("linger", "") + last
 

@@ -665,7 +665,7 @@ def test_a_switch_that_does_not_read_is_lost(switch: ScriptedSwitch, listener: L
     with listener.client(switch, timeout=0.2) as client:
         client.connect()
         with pytest.raises(ConnectionLost, match="cannot write"):
-            client.api_many(["echo " + "x" * 1_000_000 for _ in range(30)], timeout=10)
+            client.api_many(["echo " + "x" * 500_000 for _ in range(60)], timeout=10)
         until(lambda: len(listener.states) >= 2)
         stuck.set()
 

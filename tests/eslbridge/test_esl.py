@@ -2,8 +2,15 @@
 
 import io
 import json
+import os
+import pty
+import select
 import socket
+import subprocess
+import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +143,65 @@ def test_the_console_completes_what_the_switch_has(simulator: Simulator) -> None
     assert "reloadxml" in names
     assert complete("reloadx", 0) == "reloadxml "
     assert complete("reloadx", 1) is None
+
+
+class Terminal:
+    """A console in a process of its own, on a terminal."""
+
+    def __init__(self, simulator: Simulator, var: Path) -> None:
+        self.shown = ""
+        self._ours, theirs = pty.openpty()
+        environment = {
+            **os.environ,
+            "FS_HOST": "127.0.0.1",
+            "FS_ESL_PORT": str(simulator.esl_port),
+            "FS_ESL_PASSWORD": "ClueCon",
+            "PATCHBAY_VAR_DIR": str(var),
+            "TERM": "dumb",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "manage.py", "esl"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment,
+            cwd=Path(__file__).parent.parent.parent,
+        )
+        os.close(theirs)
+
+    def wait_for(self, text: str) -> None:
+        wait_until(lambda: text in self._read(), text, 30)
+
+    def _read(self) -> str:
+        with suppress(OSError):
+            while select.select([self._ours], [], [], 0)[0]:
+                self.shown += os.read(self._ours, 65536).decode("utf-8", "replace")
+        return self.shown
+
+    def type(self, keys: str) -> None:
+        self.shown = ""
+        os.write(self._ours, keys.encode())
+
+    def close(self) -> int:
+        self.type("\x04")
+        try:
+            return self._process.wait(20)
+        finally:
+            self._process.kill()
+            os.close(self._ours)
+
+
+def test_on_a_terminal_the_console_completes_and_remembers(simulator: Simulator, tmp_path: Path) -> None:
+    """Tab completes with what the switch told of its commands; the arrow brings back the last session's."""
+    first = Terminal(simulator, tmp_path)
+    first.wait_for("Tab completes")
+    first.wait_for("127.0.0.1> ")
+    first.type("hostn\t\n")
+    first.wait_for(simulator.switch.hostname)
+    assert first.close() == 0
+    second = Terminal(simulator, tmp_path)
+    second.wait_for("127.0.0.1> ")
+    second.type("\x1b[A\n")
+    second.wait_for(simulator.switch.hostname)
+    assert second.close() == 0
+    assert [text for _, text in simulator.received if "hostname" in text] == ["api hostname"] * 2

@@ -13,7 +13,7 @@ from eslbridge.protocol.events import Event
 from eslbridge.server import Call, OutboundServer
 
 from .scripted_call import ScriptedCall
-from .scripted_switch import reply, response
+from .scripted_switch import GOODBYE, reply, response
 
 Handler = Callable[[Call], Awaitable[object]]
 
@@ -216,6 +216,39 @@ def test_events_end_also_without_linger_and_when_the_connection_breaks(breaks: b
         channel = ScriptedCall()
         await handle(handler, channel, linger=10 if breaks else None)
         assert seen == ([] if breaks else ["CHANNEL_HANGUP"])
+
+    run(test())
+
+
+@pytest.mark.parametrize("linger", [10, None])
+def test_without_async_the_events_end_with_the_hangup(linger: int | None) -> None:
+    """There the channel's own thread talks to us; it reports its end only when the conversation is over."""
+
+    async def test() -> None:
+        seen: list[str] = []
+
+        async def handler(call: Call) -> None:
+            events = call.events()
+            channel.say(channel.hang_up("NORMAL_CLEARING"))
+            seen.extend([event.name async for event in events])
+            assert call.is_over
+
+        channel = ScriptedCall(is_async=False)
+        await handle(handler, channel, linger=linger)
+        assert seen == ["CHANNEL_HANGUP"]
+
+    run(test())
+
+
+def test_the_cause_of_our_own_hangup_is_known_also_when_the_switch_leaves_without_a_word() -> None:
+    async def test() -> None:
+        async def handler(call: Call) -> None:
+            await call.hangup("USER_BUSY")
+            assert call.hangup_cause == "USER_BUSY"
+
+        channel = ScriptedCall(is_async=False, full=False)
+        channel.hang_up = lambda _cause: channel.notice("disconnect", GOODBYE)  # type: ignore[method-assign]
+        await handle(handler, channel)
 
     run(test())
 

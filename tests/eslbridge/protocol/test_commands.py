@@ -1,5 +1,8 @@
 """Commands are written as the recordings have them, and a value that could end one early is never built."""
 
+import os
+import random
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -285,3 +288,52 @@ def test_the_base_command_says_nothing() -> None:
     with pytest.raises(NotImplementedError):
         c.Command.lines(c.Connect())
     assert c.Connect().content() == ""
+
+
+LONG = "x" * (c.MAX_LINE + 1)
+
+
+@pytest.mark.parametrize(
+    ("argument", "build"),
+    [
+        ("arguments", lambda: c.Api("echo", LONG)),
+        ("value", lambda: c.Filter("A", LONG)),
+        ("headers", lambda: c.SendEvent("CUSTOM", tuple((f"n{n}", LONG[:60_000]) for n in range(10)))),
+        ("headers", lambda: c.SendMsg("u", tuple((f"n{n}", LONG[:60_000]) for n in range(10)))),
+        ("names", lambda: c.Events(tuple(f"a::{n}{LONG[:60_000]}" for n in range(10)))),
+        ("applications", lambda: c.XferExt(tuple(f"set a={LONG[:60_000]}" for _ in range(10)))),
+    ],
+)
+def test_what_the_switch_would_cut_in_two_is_refused(argument: str, build: Callable[[], c.Command]) -> None:
+    """It ends a command after 10 MiB; the rest would be its next command."""
+    with pytest.raises(ValueError, match=f"^{argument}: "):
+        build()
+
+
+def test_no_command_is_near_what_the_switch_would_cut_in_two() -> None:
+    longest = "🦊" * c.MAX_LINE
+    built = (
+        c.Api(longest, longest),
+        c.Execute(longest, longest, "u", "e"),
+        c.UserAuth(f"{longest[2:]}@d", longest),
+    )
+    for command in built:
+        assert len(command.to_bytes().partition(b"\n\n")[0]) < 10 * 1024 * 1024
+
+
+def test_uuids_are_made_anew_in_a_forked_process_and_after_seed() -> None:
+    random.seed(1)
+    first = c.new_uuid()
+    random.seed(1)
+    assert c.new_uuid() != first
+    assert uuid.UUID(first).version == 4
+    assert uuid.UUID(first).variant == uuid.RFC_4122
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, c.new_uuid().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 100).decode() != c.new_uuid()
+    os.close(read)
+    os.close(write)

@@ -495,3 +495,57 @@ def test_single_values_and_the_dictionary_agree_on_any_lines(raw: bytes) -> None
     whole = PlainEvent(raw).as_dict()
     for name in ("A", "B", "AB", "", "1", "variable_A"):
         assert PlainEvent(raw).get(name) == whole.get(name)
+
+
+def test_a_value_with_a_nul_does_not_shift_the_others() -> None:
+    """Values are decoded together; `%00` is what they are joined with."""
+    raw = b"Event-Name: X\nA: 1%20a\nCaller-Caller-ID-Name: x%00y%00z\nB: 2%20b\n\n"
+    assert PlainEvent(raw).as_dict() == {
+        "Event-Name": "X",
+        "A": "1 a",
+        "Caller-Caller-ID-Name": "x\0y\0z",
+        "B": "2 b",
+    }
+
+
+def test_an_encoded_undef_is_text() -> None:
+    event = PlainEvent(b"Event-Name: X\nA: %5Fundef_\nB: _undef_\n\n")
+    assert event["A"] == event.as_dict()["A"] == "_undef_"
+    assert event["B"] == ""
+
+
+def test_headers_behind_an_event_that_does_not_begin_with_its_name() -> None:
+    """As of `sendevent`: the sender's headers come first."""
+    raw = b"Colour: red\nEvent-UUID: u\nX-Event-Name: no\nEvent-Name: CUSTOM\nColour: blue\n\n"
+    assert PlainEvent(raw).name == "CUSTOM"
+    assert PlainEvent(raw)["Colour"] == "red"
+    event = JsonEvent(b'{"Colour":"red","Event-UUID":"u","Event-Name":"CUSTOM","Colour":"blue"}')
+    assert (event.name, event["Colour"], event.as_dict()["Colour"]) == ("CUSTOM", "red", "red")
+
+
+@pytest.mark.parametrize(
+    "value", [b"[" * 300 + b"]" * 300, b'{"a":' * 300 + b'""' + b"}" * 300, b'["a', b"["]
+)
+def test_json_that_is_nested_or_has_no_end_is_invalid(value: bytes) -> None:
+    raw = b'{"Event-Name":"X","variable_a":' + value + b"}"
+    for read in (lambda: JsonEvent(raw)["variable_a"], lambda: JsonEvent(raw).as_dict()):
+        with pytest.raises(InvalidJSON):
+            read()
+
+
+def test_arrays_are_read_the_same_singly_and_whole() -> None:
+    for value, expected in {
+        '["1","2"]': "ARRAY::1|:2",
+        '[""]': "ARRAY::",
+        "[]": "ARRAY::",
+        '["a\\"]b","c"]': 'ARRAY::a"]b|:c',
+        '["Zoë"]': "ARRAY::Zoë",
+    }.items():
+        raw = f'{{"Event-Name":"X","A":{value},"variable_a":{value}}}'.encode()
+        for name in ("A", "variable_a"):
+            assert JsonEvent(raw)[name] == JsonEvent(raw).as_dict()[name] == expected
+
+
+def test_a_plain_value_that_is_no_utf8_is_read_alone() -> None:
+    event = PlainEvent(b"Event-Name: X\nA: caf\xe9\n\n")
+    assert event["A"] == event.as_dict()["A"] == "caf\udce9"

@@ -251,3 +251,29 @@ def test_the_cache_of_header_blocks_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     long_block = b"Content-Length: 0\nContent-Type: text/event-plain\nX: " + b"y" * 100 + b"\n\n"
     parser.feed(long_block)
     assert long_block[:-2] not in parser._known
+
+
+CUT_LOGIN = (
+    b"Content-Type: command/reply\nReply-Text: +OK accepted\nAllowed-Events: all\nAllowed-API: "
+    + b",".join(b"command_%03d" % number for number in range(60))
+)[:538]
+
+
+@pytest.mark.parametrize("size", [1, 100, 537, 538, 10_000])
+def test_a_login_whose_answer_the_switch_cut_off_is_taken(size: int) -> None:
+    """Seen: with more than some 450 characters of `esl-allowed-api` even the blank line is missing."""
+    stream = CUT_LOGIN + b"Content-Type: command/reply\nReply-Text: +OK\n\n"
+    parser = Parser()
+    messages = []
+    for start in range(0, len(CUT_LOGIN), size):
+        messages += parser.feed(CUT_LOGIN[start : start + size])
+    assert [type(message) for message in messages] == [Reply]
+    assert messages[0].text == "+OK accepted"  # type: ignore[union-attr]
+    assert parser.feed(stream[len(CUT_LOGIN) :]) == [Reply(b"Content-Type: command/reply\nReply-Text: +OK")]
+    assert len(Parser().feed(stream)) == 2
+
+
+def test_a_login_whose_answer_is_on_its_way_is_waited_for() -> None:
+    parser = Parser()
+    assert parser.feed(CUT_LOGIN[:537]) == []
+    assert [type(message) for message in parser.feed(b"\n\n")] == [Reply]

@@ -47,6 +47,11 @@ def test_what_we_need_is_not_unsubscribed_with_the_users() -> None:
     assert lines(wishes.not_listening(["BACKGROUND_JOB", "TALK"]), wishes) == ["nixevent TALK"]
 
 
+def test_what_we_need_can_be_given_up() -> None:
+    wishes = NOTHING.needing(JOB_EVENTS).needing(EXECUTION_EVENTS)
+    assert wishes.not_needing(JOB_EVENTS).internal == EXECUTION_EVENTS
+
+
 def test_after_all_the_others_are_subscribed_again() -> None:
     wishes = NOTHING.listening(["ALL", "TALK"])
     assert lines(wishes.not_listening(["ALL"]), wishes) == ["nixevent ALL", "event json TALK"]

@@ -53,15 +53,47 @@ def test_who_does_not_log_in_is_sent_away(simulator: Simulator, monkeypatch: pyt
         stranger.read_until(lambda frame: frame.kind == "text/disconnect-notice")
 
 
+def users(conf_dir: Path, client: Conversation, **params: str) -> None:
+    """Gives user 1000 the password `1000` and limits for the event socket."""
+    path = conf_dir / "directory/default/1000.xml"
+    lines = [
+        f'<param name="esl-{name.replace("_", "-")}" value="{value}"/>' for name, value in params.items()
+    ]
+    text = path.read_text().replace("vm-password", "esl-password")
+    path.write_text(text.replace("<params>", "<params>\n" + "\n".join(lines)))
+    assert client.api("reloadxml") == "+OK [Success]\n"
+
+
 def test_users_of_the_directory_log_in_with_their_own_password(
     simulator: Simulator, client: Conversation, stranger: Conversation, conf_dir: Path
 ) -> None:
-    path = conf_dir / "directory/default/1000.xml"
-    path.write_text(path.read_text().replace("vm-password", "esl-password"))
-    client.api("reloadxml")
+    users(conf_dir, client)
     with stranger:
-        assert stranger.command("userauth 1000@127.0.0.1:1000")["Reply-Text"] == "+OK accepted"
+        reply = stranger.command("userauth 1000@127.0.0.1:1000")
+        assert reply["Reply-Text"] == "+OK accepted"
+        assert (reply["Allowed-Events"], reply["Allowed-API"], reply["Allowed-LOG"]) == ("all", "all", "true")
         assert stranger.api("hostname") == simulator.switch.hostname
+
+
+def test_users_of_the_directory_may_do_what_they_were_allowed(
+    client: Conversation, stranger: Conversation, conf_dir: Path
+) -> None:
+    users(
+        conf_dir,
+        client,
+        allowed_api="echo eval",
+        allowed_events="HEARTBEAT CUSTOM sofia::register",
+        allowed_log="false",
+    )
+    denied = "-ERR permission denied"
+    with stranger:
+        reply = stranger.command("userauth 1000@127.0.0.1:1000")
+        assert (reply["Allowed-API"], reply["Allowed-LOG"]) == ("echo eval", "false")
+        assert stranger.api("echo x") == "x"
+        for command in ("api status", "api eval status", "bgapi status", "log 7", "event json ALL"):
+            assert stranger.command(command)["Reply-Text"] == denied
+        assert stranger.command("event json CUSTOM a::b")["Reply-Text"] == denied
+        assert stranger.command("event json HEARTBEAT CUSTOM sofia::register")["Reply-Text"].startswith("+OK")
 
 
 @pytest.mark.parametrize(
@@ -170,13 +202,62 @@ def test_filters_let_in(client: Conversation, filters: list[str], seen: set[str]
     assert {event["Unique-ID"] for event in client.events()} == seen
 
 
-def test_my_events_of_one_call(client: Conversation) -> None:
+def test_my_events_of_one_call(simulator: Simulator, client: Conversation) -> None:
+    """The connection then has the channel, as an outbound one has; the format is not taken here."""
     client.api(f"originate {{origination_uuid=one}}{USER} &park()")
-    assert client.command("myevents one json")["Reply-Text"] == "+OK Events Enabled"
-    client.api(f"originate {{origination_uuid=two}}{USER} &park()")
-    client.api("uuid_kill one")
-    client.wait_for("CHANNEL_HANGUP_COMPLETE", Unique_ID="one")
+    with Conversation(simulator.esl_port) as other:
+        client.command("event json HEARTBEAT")
+        assert client.command("myevents one plain")["Reply-Text"] == "+OK Events Enabled"
+        assert client.command("myevents one")["Reply-Text"] == "-ERR aready enabled."
+        assert client.command("getvar uuid")["Reply-Text"] == "one"
+        assert client.command("linger 1")["Reply-Text"] == "+OK will linger 1 seconds"
+        other.api(f"originate {{origination_uuid=two}}{USER} &park()")
+        client.command("sendmsg\ncall-command: hangup\nhangup-cause: USER_BUSY")
+        assert client.wait_for("CHANNEL_HANGUP_COMPLETE", Unique_ID="one")["Hangup-Cause"] == "USER_BUSY"
     assert {event["Unique-ID"] for event in client.events()} == {"one"}
+    client.read_until(lambda frame: b"Content-Disposition: linger" in frame.raw)
+    client.read_until(lambda frame: b"Content-Disposition: disconnect" in frame.raw)
+
+
+def test_my_events_of_a_call_that_is_not_there(client: Conversation) -> None:
+    assert client.command("myevents one json")["Reply-Text"] == "-ERR invalid uuid"
+    assert client.command("myevents one")["Reply-Text"] == "+OK Events Enabled"
+    assert client.command("getvar uuid")["Reply-Text"] == "-ERR command not found"
+
+
+def test_an_extension_in_a_message(client: Conversation) -> None:
+    client.command("event json CHANNEL_EXECUTE")
+    client.api(f"originate {{origination_uuid=one}}{USER} &park()")
+    applications = "application: set x=1\napplication: set y=2 3\napplication: park"
+    assert client.command(f"sendmsg one\ncall-command: xferext\n{applications}")["Reply-Text"] == "+OK"
+    client.wait_for("CHANNEL_EXECUTE", Application_Data="y=2 3")
+    eventually(lambda: client.api("uuid_getvar one y") == "2 3")
+    assert client.api("uuid_getvar one x") == "1"
+
+
+def test_an_application_that_takes_no_time_does_not_loop(client: Conversation) -> None:
+    client.command("event json CHANNEL_EXECUTE_COMPLETE")
+    client.api(f"originate {{origination_uuid=one}}{USER} &park()")
+    client.command(
+        "sendmsg one\ncall-command: execute\nexecute-app-name: set\nexecute-app-arg: a=1\nloops: 3"
+    )
+    client.command("sendmsg one\ncall-command: execute\nexecute-app-name: set\nexecute-app-arg: b=1")
+    client.wait_for("CHANNEL_EXECUTE_COMPLETE", Application_Data="b=1")
+    assert [event["Application-Data"] for event in client.events()] == ["a=1", "b=1"]
+
+
+def test_a_reply_has_511_bytes(client: Conversation) -> None:
+    assert len(client.command(f"filter A {'v' * 600}")["Reply-Text"]) == 511
+
+
+def test_a_value_that_begins_with_a_tilde_breaks_the_conversation(client: Conversation) -> None:
+    """As it does on the switch, which takes it for a reply that brings its own lines."""
+    client.api(f"originate {{origination_uuid=one}}{USER} &park()")
+    client.api("uuid_setvar one tilde ~x: y")
+    client.command("myevents one")
+    client.send("getvar tilde\n\napi hostname\n\n")
+    frame = client.read_until(lambda frame: b"x: y" in frame.raw)
+    assert frame.raw.startswith(b"Content-Type: command/reply\nx: yContent-Type: api/response\n")
 
 
 def test_events_of_our_own(client: Conversation) -> None:
