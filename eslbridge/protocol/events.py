@@ -25,7 +25,7 @@ ARRAY_PREFIX = "ARRAY::"
 ARRAY_SEPARATOR = "|:"
 VARIABLE_PREFIX = "variable_"
 FRONT = 1600  # bytes in which most headers stand that are no variable and that somebody asks for
-BEGINNING = b"Event-Name: "  # of every plain event
+BEGINNING = b"Event-Name: "  # of the plain events that the switch makes itself, but for CUSTOM
 UNDEFINED = b"_undef_"  # what the plain format writes for an empty value
 
 MAX_CACHED_NAMES = 4096  # names of headers whose search patterns are kept; a program asks for a few dozen
@@ -211,7 +211,7 @@ class PlainEvent(Event):
         raw = self.raw
         end = self._end
         if end < 0:
-            if not raw.startswith(BEGINNING):  # not from a switch: any header may be the first
+            if not raw.startswith(BEGINNING):  # CUSTOM, or sent by a client: any header may be the first
                 return self.as_dict().get(name, default)
             end = self._end = self._find_end()
         start = raw.find(pattern, 0, front) if front else raw.rfind(pattern, 0, end)

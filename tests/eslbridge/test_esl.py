@@ -108,6 +108,11 @@ def test_events_that_the_switch_does_not_know_are_refused_in_its_words(simulator
         call_command("esl", "--events", "NOSUCHEVENT", "--count", "1")
 
 
+def test_events_that_were_meant_to_be_followed_are_not_passed_over(simulator: Simulator) -> None:
+    with pytest.raises(CommandError, match="separated by commas: what is 'sofia::register'"):
+        call_command("esl", "sofia::register", "--events", "CHANNEL_ANSWER", "--count", "1")
+
+
 def follow(*words: str) -> tuple[io.StringIO, threading.Thread]:
     out = io.StringIO()
     thread = threading.Thread(target=lambda: call_command("esl", "--events", *words, stdout=out), daemon=True)

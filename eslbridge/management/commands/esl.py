@@ -76,6 +76,8 @@ class Command(BaseCommand):
         parser.add_argument("--count", type=int, default=0, help="with --events: stop after so many")
 
     def handle(self, *args: object, command: list[str], **options: Any) -> None:
+        if options["events"] and command:
+            raise CommandError(f"Give all events to --events, separated by commas: what is {command[0]!r}?")
         if options["events"]:
             self._follow(options["events"], as_json if options["json"] else in_one_line, options["count"])
         elif command:
