@@ -148,6 +148,8 @@ def agents_rule(target: Target) -> Element:
         {"name": "patchbay_agents"},
         (
             _condition("destination_number", "^[1-9][0-9]{3,5}$"),
+            # A pointer in one of vanilla's groups (1000 to 1014) “exists” also without the user it points to.
+            _condition("${user_data(" + user + " attr type)}", "^(?!pointer$)"),
             _condition(
                 "${user_exists(id ${destination_number} " + target.domain + ")}",
                 "^true$",

@@ -32,7 +32,6 @@ class Session:
         self.address = address.rstrip("/")
         self.cookies = CookieJar()
         self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies), _Stay())
-        self.seconds_to_redirect = 0.0  # of the last post
 
     def log_in_as_superuser(self) -> None:
         """Log in without knowing a password: a session made in the database, as after a log-in."""
@@ -55,7 +54,12 @@ class Session:
             return answer.read().decode()
 
     def post(self, path: str, **values: str) -> str:
-        """Post a form as htmx does; returns the answer's text."""
+        """Post a form as htmx does; returns the answer's text, or that of the page it leads to."""
+        html, leads_to = self.post_only(path, **values)
+        return self.get(leads_to) if leads_to else html
+
+    def post_only(self, path: str, **values: str) -> tuple[str, str]:
+        """The answer's own text, and where it leads to (a redirect) or ""."""
         token = next(cookie.value for cookie in self.cookies if cookie.name == "csrftoken")
         request = urllib.request.Request(
             self.address + path,
@@ -67,11 +71,8 @@ class Session:
                 "Cookie": f"{self.session_cookie}; csrftoken={token}",
             },
         )
-        started = time.perf_counter()
         with self.opener.open(request) as answer:
-            self.seconds_to_redirect = time.perf_counter() - started
-            html, leads_to = answer.read().decode(), answer.headers.get("Location")
-        return self.get(leads_to) if leads_to else html
+            return answer.read().decode(), answer.headers.get("Location") or ""
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

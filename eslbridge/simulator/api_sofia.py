@@ -15,7 +15,8 @@ def _user_exists(switch: Switch, arguments: str) -> str:
     words = arguments.split(" ")
     if len(words) < 3:
         return "-USAGE: <key> <user> <domain>\n"
-    return "true" if switch.configuration.user(words[1], words[2]) else "false"
+    exists = switch.configuration.user(*words[1:3]) or switch.configuration.is_dangling(*words[1:3])
+    return "true" if exists else "false"
 
 
 def _user_data(switch: Switch, arguments: str) -> str:
@@ -25,7 +26,8 @@ def _user_data(switch: Switch, arguments: str) -> str:
     name, _, domain = words[0].partition("@")
     user = switch.configuration.user(name, domain or switch.domain)
     if user is None:
-        return ""
+        dangling = words[1] == "attr" and switch.configuration.is_dangling(name, domain or switch.domain)
+        return {"id": name, "type": "pointer"}.get(words[2], "") if dangling else ""
     table = {"param": user.params, "var": user.variables, "attr": user.attributes}.get(words[1], {})
     return table.get(words[2], "")
 

@@ -74,6 +74,7 @@ class Configuration:
         self.root = root
         self.credentials = credentials
         self._user_files = files
+        self._pointers: set[tuple[str, str]] = set()
         self._users: dict[str, dict[str, tuple[Element, Element, str]]] = {}
         self._contexts: dict[str, Element] = {}
         self._merged: dict[tuple[str, str], User] = {}
@@ -99,6 +100,8 @@ class Configuration:
             for group, user in _users_of(domain):
                 if user.get("type") != "pointer":
                     users.setdefault(user.get("id", ""), (domain, user, group))
+                else:
+                    self._pointers.add((name, user.get("id", "")))
 
     def _index_gateways(self, section: Element) -> None:
         for profile in section.iter("profile"):
@@ -120,6 +123,10 @@ class Configuration:
                 return None
             self._merged[key] = self._merge(domain, *found)
         return self._merged[key]
+
+    def is_dangling(self, user_id: str, domain: str) -> bool:
+        """Whether a group names this user, who is nowhere: a real switch says that it exists."""
+        return (domain, user_id) in self._pointers and self.user(user_id, domain) is None
 
     def _by_alias(self, user_id: str, domain: str) -> tuple[Element, Element, str] | None:
         for entry in self._users.get(domain, {}).values():

@@ -10,6 +10,7 @@ from agents.models import Agent
 from agents.switchxml import agent_file
 from eslbridge.client import Client
 from eslbridge.models import PendingChange
+from eslbridge.protocol.events import Event
 from eslbridge.publishing import Target
 from eslbridge.publishing.comparison import differences, queue_differences
 from eslbridge.publishing.publisher import Publisher
@@ -151,3 +152,25 @@ def test_a_file_of_ours_outside_of_the_switchs_reach_is_found_out(
 
     assert list(failed) == ["dialplan/00_patchbay.xml", "dialplan/patchbay/00_emergency.xml"]
     assert "does not read dialplan/00_patchbay.xml" in failed["dialplan/00_patchbay.xml"]
+
+
+def test_a_deactivated_agent_whom_vanillas_groups_name_is_not_answered(
+    publisher: Publisher, simulator: Simulator
+) -> None:
+    """They point to 1000 to 1014, and of those the switch says that they exist, with a file or without."""
+    caller, gone = make_agent(1020), make_agent(1001)
+    everything_on(publisher)
+    registered(simulator, caller, gone)
+    gone.deactivate()
+    publisher.publish()
+    ended: list[Event] = []
+    options = {"subscriptions": ["CHANNEL_HANGUP_COMPLETE"], "on_events": ended.extend}
+    with Client("127.0.0.1", simulator.esl_port, "ClueCon", **options) as esl:
+        esl.connect()
+        assert esl.api("user_exists", "id 1001 127.0.0.1") == "true"
+        assert esl.api("user_data", "1001@127.0.0.1 attr type") == "pointer"
+
+        uuid = simulator.phones["1020"].place_call("1001")
+
+        event = wait_until(lambda: next((one for one in ended if one["Unique-ID"] == uuid), None), "the end")
+    assert event["Caller-Channel-Answered-Time"] == "0", "voicemail answered for somebody who is not there"
