@@ -51,7 +51,7 @@ def two_phones(simulator: Simulator, user: Any) -> None:
     an_agent("1020", "Alice", user=user)
     an_agent("1021", "Bob")
     both = ("1020", "1021")
-    wait_until(lambda: all(is_registered(simulator, each) for each in both), "two registered phones")
+    wait_until(lambda: all(is_registered(simulator, each) for each in both), "two registered phones", 30)
 
 
 def test_from_the_form_of_an_agent_to_the_record_of_a_call(
@@ -105,7 +105,7 @@ def test_a_number_is_dialled_from_the_header_by_keyboard_and_why_it_fails_is_sai
     user = log_in()
     an_agent("1020", "Alice", user=user)
     an_agent("1021", "Bob")
-    wait_until(lambda: {"1020", "1021"} <= simulator.phones.keys(), "the phones")
+    wait_until(lambda: {"1020", "1021"} <= simulator.phones.keys(), "the phones", 30)
     wait_until(
         lambda: all(simulator.phones[each].registered for each in ("1020", "1021")), "registered phones"
     )
@@ -183,7 +183,7 @@ def test_a_page_says_that_the_switch_is_away_and_recovers_by_itself(
     user = log_in()
     an_agent("1020", "Alice", user=user)
     an_agent("1021", "Bob")
-    wait_until(lambda: {"1020", "1021"} <= simulator.phones.keys(), "the phones")
+    wait_until(lambda: {"1020", "1021"} <= simulator.phones.keys(), "the phones", 30)
     wait_until(
         lambda: all(simulator.phones[each].registered for each in ("1020", "1021")), "registered phones"
     )

@@ -22,6 +22,9 @@ from tests.recorded_calls import altered, events_of
 
 from .making import SWITCH, a_switch, an_agent
 
+# A worker is a process that imports much; on a busy machine that takes its time.
+START_SECONDS = 30.0
+
 
 @pytest.fixture(autouse=True)
 def new_projection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +59,8 @@ def test_a_thousand_hang_ups_at_once(redis_client: "redis_library.Redis") -> Non
 @pytest.fixture
 def second_worker(simulator: Simulator, worker: Any, settings: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Started for the same switch, by mistake."""
-    wait_until(lambda: Switch.objects.filter(link=Switch.Link.CONNECTED).exists(), "the first worker")
+    is_up = Switch.objects.filter(link=Switch.Link.CONNECTED).exists
+    wait_until(is_up, "the first worker", START_SECONDS)
     process = start_worker(settings)
     yield process
     stop_worker(process)
@@ -67,7 +71,7 @@ def test_a_second_worker_of_the_same_switch_does_no_harm(
 ) -> None:
     for extension in ("1020", "1021"):
         an_agent(extension, f"Agent {extension}")
-    wait_until(lambda: simulator.connections == 2, "both workers")
+    wait_until(lambda: simulator.connections == 2, "both workers", START_SECONDS)
     wait_until(lambda: {"1020", "1021"} <= presence.users(SWITCH).keys(), "the phones")
     for _ in range(3):
         simulator.phones["1020"].place_call("1021")

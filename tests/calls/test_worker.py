@@ -27,7 +27,7 @@ def phones(simulator: Simulator, worker: Worker) -> Simulator:
     """Alice has 1020 and Bob 1021; both phones are registered and answer after a moment."""
     for extension, name in (("1020", "Alice"), ("1021", "Bob")):
         an_agent(extension, name)
-    wait_until(lambda: registered() == {"1020", "1021"}, "two registered phones")
+    wait_until(lambda: registered() == {"1020", "1021"}, "two registered phones", 30)
     for extension in ("1020", "1021"):
         simulator.phones[extension].answer_after = 0.05
     return simulator
@@ -137,7 +137,7 @@ def test_a_command_that_waited_too_long_or_was_cancelled_rings_nobody(
     monkeypatch.undo()
     worker = start_worker(settings)
     try:
-        wait_until(lambda: registered() == {"1020"}, "the phone")
+        wait_until(lambda: registered() == {"1020"}, "the phone", 30)
         dialling.cancel(cancelled := a_dial_of(agent))
         dialling.send(tasks.originate, SWITCH, str(cancelled.pk))
         dialling.send(tasks.originate, SWITCH, str(in_time.pk))

@@ -33,5 +33,7 @@ def test_a_stream_keeps_no_connection_to_the_database(live_site: str) -> None:
             stream.request("GET", "/live/", headers={"Cookie": f"sessionid={cookie}"})
             answer = stream.getresponse()
             assert answer.status == 200
+            assert answer.getheader("Content-Type") == "text/event-stream"
+            assert answer.getheader("X-Accel-Buffering") == "no"  # or nginx would hold the stream back
             assert answer.readline() == b"retry: 2000\n"
         wait_until(lambda: connections() <= 4, "the connections to be given back")
