@@ -9,6 +9,12 @@ from ..models import OutboundRoute
 register = template.Library()
 
 
+@register.filter
+def of(known: dict[str, int], name: str) -> int | None:
+    """What a mapping has for a name; None when nothing."""
+    return known.get(name)
+
+
 @register.simple_tag
 def example_digits(route: OutboundRoute) -> str:
     """“+1 201-555-0123 is sent as 12015550123”: a number of the region as this route sends it."""
