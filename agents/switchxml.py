@@ -140,6 +140,10 @@ def _condition(field: str, expression: str, *actions: tuple[str, str]) -> Elemen
     )
 
 
+# Before it answers: the event of the answer then says that nobody was reached.
+MACHINE_ANSWERS = ("set", "patchbay_application=voicemail")
+
+
 def agents_rule(target: Target) -> Element:
     """Rings whoever the directory knows under 4 to 6 digits; after that, voicemail."""
     user = "${destination_number}@" + target.domain
@@ -159,6 +163,7 @@ def agents_rule(target: Target) -> Element:
                 ("set", "hangup_after_bridge=true"),
                 ("set", "continue_on_fail=true"),
                 ("bridge", f"user/{user}"),
+                MACHINE_ANSWERS,
                 ("answer", ""),
                 ("sleep", "500"),
                 ("voicemail", f"default {target.domain} " + "${destination_number}"),

@@ -140,7 +140,9 @@ def _told(event: Event, switch: str) -> Leg:
         dialled="" if event.get("variable_originator") else _text(event, "variable_patchbay_dial"),
         channel=_text(event, "Channel-Name"),
         gateway=_text(event, "variable_sip_gateway_name") or _text(event, "variable_sip_gateway"),
-        application=_text(event, "variable_current_application"),
+        # Our dialplan says before it answers that a machine will talk; else it is told with a later event.
+        application=_text(event, "variable_patchbay_application")
+        or _text(event, "variable_current_application"),
         recordings=_recordings(event),
         created=_seconds(event, "Caller-Channel-Created-Time") or time.time(),
         answered=_seconds(event, "Caller-Channel-Answered-Time"),

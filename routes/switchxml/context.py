@@ -60,6 +60,7 @@ def _understood() -> Element:
     nothing = [
         setting("patchbay_number", "", inline=True),
         setting("patchbay_refused", "", inline=True),
+        setting("patchbay_application", "", inline=True),
         setting("patchbay_reason", f"404 {REASONS[NO_ROUTE]}", inline=True),
         setting("patchbay_cause", "NO_ROUTE_DESTINATION", inline=True),
     ]

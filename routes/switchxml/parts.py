@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 
-from agents.switchxml import CONTEXT
+from agents.switchxml import CONTEXT, MACHINE_ANSWERS
 from eslbridge.publishing import Check, Rendered, Target
 from eslbridge.switchxml import Element, Expression, document
 
@@ -97,7 +97,7 @@ def message(sound: str) -> list[Element]:
 
 def voicemail(extension: str, target: Target) -> list[Element]:
     box = f"default {target.domain} {extension}"
-    return [action("answer"), action("sleep", "500"), action("voicemail", box)]
+    return [action(*MACHINE_ANSWERS), action("answer"), action("sleep", "500"), action("voicemail", box)]
 
 
 def forward(number: str) -> list[Element]:

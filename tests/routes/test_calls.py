@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from agents.models import Agent
+from calls.legs import Leg, moved
 from cdr.models import Call, record
 from cdr.reports import from_file, leg_of
+from eslbridge.client import Client
+from eslbridge.protocol.events import Event
 from routes.destinations import Destination
 from routes.models import Holiday, RingGroup
 from tests.conftest import wait_until
@@ -378,3 +381,26 @@ def test_feature_codes_still_reach_the_switchs_own_dialplan(office: Office, peop
     ready(office)
     uuid = office.switch.phones["2020"].place_call("9196")
     wait_until(lambda: office.switch.channels[getattr(uuid, "uuid", uuid)].application == "echo", "the echo")
+
+
+def test_the_event_of_the_answer_says_that_a_machine_answered(
+    office: Office, people: dict[str, Agent]
+) -> None:
+    make_route(did=DID, destination=Destination("voicemail", str(people["2020"].pk)))
+    make_route(people["2021"], did="+19495430002")
+    ready(office)
+    answers: list[Leg] = []
+
+    def told(events: list[Event]) -> None:
+        answers.extend(moved(None, event, "switch-1") for event in events)
+
+    with Client("127.0.0.1", office.switch.esl_port, "ClueCon", on_events=told) as listener:
+        listener.connect()
+        listener.subscribe("CHANNEL_ANSWER")
+        office.outside_calls(DID)
+        wait_until(lambda: answers, "the answer")
+        assert answers[0].is_in_voicemail
+        answers.clear()
+        office.outside_calls("+19495430002")
+        wait_until(lambda: answers, "the answer")
+        assert not any(leg.is_in_voicemail for leg in answers)
