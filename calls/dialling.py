@@ -1,12 +1,12 @@
 """The life of a click-to-dial: asked for by a user, carried out by the worker, moved by events."""
 
 import logging
-import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
@@ -15,11 +15,14 @@ from agents import presence
 from agents.models import Agent
 from agents.switchxml import CONTEXT
 from eslbridge.models import Switch
-from eslbridge.originate import Originate, check_destination
+from eslbridge.originate import Originate
 from eslbridge.protocol.errors import InvalidJSON
 from eslbridge.protocol.events import Event
 from eslbridge.store import StoreError, announce
+from routes.outbound import REASONS
 
+from .callees import Callee, DialRefused, callee, way
+from .causes import in_words, phone_in_words
 from .legs import Leg
 from .models import Dial, DialQuerySet
 
@@ -32,86 +35,23 @@ TWICE_SECONDS = 5
 # Seconds before states that PostgreSQL did not take are offered again.
 SAVE_PAUSE = 1.0
 
-# Why the callee was not reached, or why a call ended.
-CAUSES = {
-    "USER_NOT_REGISTERED": "The phone is not registered.",
-    "SUBSCRIBER_ABSENT": "The switch does not know this extension.",
-    "USER_BUSY": "Busy.",
-    "NO_ANSWER": "No answer.",
-    "NO_USER_RESPONSE": "No answer.",
-    "ALLOTTED_TIMEOUT": "No answer.",
-    "CALL_REJECTED": "Rejected.",
-    "ORIGINATOR_CANCEL": "Cancelled.",
-    "LOSE_RACE": "Answered on another phone.",
-    "NO_ROUTE_DESTINATION": "No route to this number.",
-    "INVALID_GATEWAY": "No such gateway.",
-    "GATEWAY_DOWN": "The gateway is down.",
-    "UNALLOCATED_NUMBER": "This number does not exist.",
-    "INVALID_NUMBER_FORMAT": "This number is not complete.",
-    "OUTGOING_CALL_BARRED": "Not allowed.",
-    "NORMAL_TEMPORARY_FAILURE": "The other side has a temporary failure.",
-    "DESTINATION_OUT_OF_ORDER": "The phone cannot be reached.",
-    "NETWORK_OUT_OF_ORDER": "The network does not work.",
-    "RECOVERY_ON_TIMER_EXPIRE": "The phone does not respond.",
-    "MEDIA_TIMEOUT": "No sound came any more.",
-    "INCOMPATIBLE_DESTINATION": "The phones have no codec in common.",
-    "MANAGER_REQUEST": "Ended by an administrator.",
-    "SYSTEM_SHUTDOWN": "The switch was shut down.",
-    "NORMAL_CLEARING": "",
-}
-# Why the phone of the one who dials did not answer.
-PHONE_CAUSES = {
-    "USER_NOT_REGISTERED": "Phone {} is not registered.",
-    "SUBSCRIBER_ABSENT": "The switch does not know extension {}.",
-    "USER_BUSY": "Phone {} is busy.",
-    "NO_ANSWER": "Phone {} did not answer.",
-    "NO_USER_RESPONSE": "Phone {} did not answer.",
-    "ALLOTTED_TIMEOUT": "Phone {} did not answer.",
-    "CALL_REJECTED": "Phone {} rejected the call.",
-    "NORMAL_CLEARING": "Cancelled.",
-    "ORIGINATOR_CANCEL": "Cancelled.",
-    "INCOMPATIBLE_DESTINATION": "Phone {} has no codec in common with the switch.",
-    "DESTINATION_OUT_OF_ORDER": "Phone {} cannot be reached.",
-    "RECOVERY_ON_TIMER_EXPIRE": "Phone {} does not respond.",
-}
-_CAUSE = re.compile(r"[A-Z][A-Z_]+", re.ASCII)
 UNHEARD = "Hung up before anybody answered."
 LOST = "The call is over; how it ended is not known, because the connection to the switch was lost."
 
 
-class DialRefused(Exception):
-    """Nothing was dialled; the text says why and what to do."""
+def dial(agent: Agent, number: str, requested_by: object, key: str | None = None) -> Dial:
+    """Ring the agent's phone and then whoever was typed. Returns at once; raises DialRefused with the reason.
 
-
-def in_words(cause: str) -> str:
-    """A hang-up cause as a sentence; the switch's own words when there are no better ones."""
-    if cause in CAUSES or not _CAUSE.fullmatch(cause):
-        return CAUSES.get(cause, cause)
-    return cause.replace("_", " ").capitalize() + "."
-
-
-def phone_in_words(extension: str, cause: str) -> str:
-    """Why an agent's own phone was not answered, as a sentence."""
-    if cause in PHONE_CAUSES:
-        return PHONE_CAUSES[cause].format(extension)
-    return f"Phone {extension}: {in_words(cause)}"
-
-
-def dial(agent: Agent, number: str, requested_by: object) -> Dial:
-    """Ring the agent's phone and then the number. Returns at once; raises DialRefused with the reason.
-
-    Asked for twice within a few seconds (a double click) it is one call.
+    Asked for twice within a few seconds (a double click), or ever again with the same key, it is one call.
     """
-    try:
-        check_destination(number)
-    except ValueError as refused:
-        raise DialRefused(str(refused)) from None
+    to = callee(number)
     if not agent.is_active:
         raise DialRefused(f"{agent} is not active, so there is no phone to ring.")
-    if number == agent.extension:
-        raise DialRefused(f"{number} is the phone that would ring. Choose another number.")
-    switch = _switch_of(agent)
-    asked, is_new = _asked(agent, number, switch, requested_by)
+    if to.number == agent.extension:
+        raise DialRefused(f"{to.number} is the phone that would ring. Choose another number.")
+    way(to, agent)
+    switch = switch_of(agent)
+    asked, is_new = _asked(agent, to, switch, requested_by, key)
     if is_new:
         from .tasks import originate
 
@@ -119,20 +59,32 @@ def dial(agent: Agent, number: str, requested_by: object) -> Dial:
     return asked
 
 
-def _asked(agent: Agent, number: str, switch: Switch, requested_by: object) -> tuple[Dial, bool]:
+def _asked(
+    agent: Agent, to: Callee, switch: Switch, requested_by: object, key: str | None
+) -> tuple[Dial, bool]:
     """The row of this wish, and whether it is new. The agent's row is the lock between two clicks."""
     with transaction.atomic():
         Agent.objects.select_for_update().get(pk=agent.pk)
-        same = Dial.objects.open().since(timedelta(seconds=TWICE_SECONDS)).filter(agent=agent, number=number)
-        if known := same.filter(requested_by=requested_by).first():
+        if known := _asked_before(agent, to, requested_by, key):
             return known, False
         return Dial.objects.create(
             agent=agent,
             extension=agent.extension,
-            number=number,
+            number=to.number,
             switch=switch.name,
             requested_by=requested_by,
+            key=key,
         ), True
+
+
+def _asked_before(agent: Agent, to: Callee, requested_by: object, key: str | None) -> Dial | None:
+    mine = Dial.objects.filter(requested_by=requested_by)
+    if key and (known := mine.filter(key=key).first()):
+        if (known.extension, known.number) != (agent.extension, to.number):
+            raise DialRefused(f"This Idempotency-Key was used for another call: {known}. Choose a new one.")
+        return known
+    twice = mine.open().since(timedelta(seconds=TWICE_SECONDS)).filter(agent=agent, number=to.number)
+    return None if key else twice.first()
 
 
 def cancel(asked: Dial) -> None:
@@ -171,7 +123,7 @@ def send(task, switch_name: str, *arguments: str, on_failure=lambda why: None) -
         raise DialRefused(why) from None
 
 
-def _switch_of(agent: Agent) -> Switch:
+def switch_of(agent: Agent) -> Switch:
     """The connected switch where the agent's phone is, or else any connected one."""
     switches = [switch for switch in Switch.objects.all() if switch.is_connected]
     if not switches:
@@ -193,8 +145,8 @@ def fail(asked: Dial, why: str) -> None:
 
 def command(asked: Dial, switch: Switch) -> Originate:
     """The originate of a dial: the callee is shown on the agent's phone, the agent on the callee's."""
-    callee = Agent.objects.active().filter(extension=asked.number).first()
     caller = Agent.objects.filter(extension=asked.extension).first()
+    to = Callee(asked.number, Agent.objects.active().filter(extension=asked.number).first())
     return Originate(
         user=asked.extension,
         domain=switch.domain,
@@ -203,12 +155,21 @@ def command(asked: Dial, switch: Switch) -> Originate:
         uuid=asked.pk,
         variables={
             "origination_caller_id_number": asked.number,
-            "origination_caller_id_name": callee.name if callee else asked.number,
-            "effective_caller_id_number": asked.extension,
-            "effective_caller_id_name": caller.name if caller else asked.extension,
+            "origination_caller_id_name": to.agent.name if to.agent else asked.number,
+            **(_shown_to(to, caller) if caller else {}),
             "patchbay_dial": asked.number,
         },
     )
+
+
+def _shown_to(to: Callee, caller: Agent) -> dict[str, str]:
+    """Who calls, on the callee's phone: outside sees the agent's outbound number, else the site's."""
+    number = way(to, caller).caller_id
+    name = settings.DEFAULT_CALLER_NAME if number and settings.DEFAULT_CALLER_NAME else caller.shown_name
+    return {
+        "effective_caller_id_number": number or caller.shown_number,
+        "effective_caller_id_name": name,
+    }
 
 
 @dataclass
@@ -220,6 +181,12 @@ class Watched:
     refusal: str = ""  # why the last leg to the callee came to nothing
     has_b_leg: bool = False
     missed: int = 0  # comparisons in which the switch did not know its A-leg
+
+
+def not_allowed(event: Event) -> str:
+    """Why the dialplan refused an outside number, as its own rules say it."""
+    reason = event.get("variable_patchbay_refused", "")
+    return f"{REASONS[reason]}." if reason in REASONS else ""
 
 
 class Follower:
@@ -326,7 +293,12 @@ class Follower:
             return Dial.State.ENDED, in_words(cause)
         if dial.state in {Dial.State.SENT, Dial.State.RINGING_AGENT}:
             return Dial.State.FAILED, phone_in_words(dial.extension, cause)
-        why = in_words(cause) or dial.refusal or in_words(event.get("variable_originate_failed_cause", ""))
+        why = (
+            not_allowed(event)
+            or in_words(cause)
+            or dial.refusal
+            or in_words(event.get("variable_originate_failed_cause", ""))
+        )
         if not why and not dial.has_b_leg:  # a menu, a conference, voicemail: the switch itself was called
             return Dial.State.ENDED, ""
         return Dial.State.FAILED, why or UNHEARD

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from .legs import ANSWERED, HELD, VOICEMAIL, Leg
+from .legs import ANSWERED, HELD, PARKED, VOICEMAIL, Leg
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class Call:
             return HELD
         if self.a_leg.state != ANSWERED:
             return self.a_leg.state
+        if self.a_leg.parked and len(self.legs) == 1:
+            return PARKED
         if self.b_leg and all(leg.rings for leg in self.others):
             return self.b_leg.state
         is_machine = not self.others and any(leg.is_in_voicemail for leg in self.legs)

@@ -13,6 +13,8 @@ from eslbridge.protocol.events import Event
 from eslbridge.text import printable
 
 RINGING, EARLY, ANSWERED, HELD = "ringing", "early media", "answered", "held"
+# A call's only: its one party waits to be retrieved; its leg is answered.
+PARKED = "parked"
 # A call's only, not a leg's: a machine answered it. Also the name of the switch's application.
 VOICEMAIL = "voicemail"
 
@@ -56,6 +58,7 @@ class Leg:
     application: str = ""  # what the switch did with it when it last told all about it
     # File -> the event that told last of it; negative when that was the recording's end.
     recordings: Mapping[str, int] = field(default_factory=dict)
+    parked: bool = False  # it waits to be retrieved
     created: float = 0
     answered: float = 0
     sequence: int = 0  # the switch's number of the event that told this
@@ -89,6 +92,12 @@ class Leg:
         return not self.is_in_voicemail and any(told > 0 for told in self.recordings.values())
 
     @property
+    def recording(self) -> str:
+        """The file on the switch into which it is recorded now, the last of several; empty for none."""
+        files = [file for file, told in self.recordings.items() if told > 0] if self.is_recorded else []
+        return max(files, key=self.recordings.__getitem__, default="")
+
+    @property
     def profile(self) -> str:
         """The switch's SIP profile through which it goes."""
         kind, _, rest = self.channel.partition("/")
@@ -114,6 +123,7 @@ def moved(leg: Leg | None, event: Event, switch: str) -> Leg:
         gateway=newer.gateway or older.gateway,
         application=newer.application or older.application,
         recordings=_latest(leg.recordings, told.recordings),
+        parked=_PARKS.get(event.name, leg.parked),
         created=min(filter(None, (newer.created, older.created)), default=0),
         answered=newer.answered or older.answered,
     )
@@ -144,10 +154,15 @@ def _told(event: Event, switch: str) -> Leg:
         application=_text(event, "variable_patchbay_application")
         or _text(event, "variable_current_application"),
         recordings=_recordings(event),
+        parked=_PARKS.get(event.name, event.get("Channel-State") == "CS_PARK"),
         created=_seconds(event, "Caller-Channel-Created-Time") or time.time(),
         answered=_seconds(event, "Caller-Channel-Answered-Time"),
         sequence=sequence_of(event),
     )
+
+
+# What begins a leg's waiting, and what ends it.
+_PARKS = {"CHANNEL_PARK": True, "CHANNEL_UNPARK": False, "CHANNEL_BRIDGE": False}
 
 
 def _recordings(event: Event) -> dict[str, int]:
@@ -177,6 +192,10 @@ def _number(text: str) -> str:
 
 def _seconds(event: Event, name: str) -> float:
     return int(event.get(name) or 0) / 1e6
+
+
+def has_hung_up(event: Event) -> bool:
+    return event.get("Channel-State") in ENDING or event.get("Answer-State") == "hangup"
 
 
 def sequence_of(event: Event) -> int:

@@ -21,7 +21,7 @@ from eslbridge.store import StoreError, StoreIsEmpty, store
 from eslbridge.text import printable
 
 from .grouping import Call, grouped
-from .legs import ENDING, GONE, LONGEST_PATH, RINGING, STATES, Leg, moved, sequence_of
+from .legs import GONE, LONGEST_PATH, RINGING, STATES, Leg, has_hung_up, moved, sequence_of
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -53,6 +53,7 @@ class Projection:
     switch: str
     legs: dict[str, Leg] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)  # UUID -> sequence number of its end, oldest first
+    dying: set[str] = field(default_factory=set)  # hung up, and not yet reported
     is_written: bool = True  # Redis has what is here
     corrected: int = 0  # legs that comparisons found to be otherwise than events had told
 
@@ -81,9 +82,19 @@ class Projection:
             leg = moved(self.legs.get(uuid), event, self.switch)
             if leg != self.legs.get(uuid):
                 changed[uuid] = self.legs[uuid] = leg
+            if event.name == "CHANNEL_BRIDGE":
+                self._end_between(uuid, leg.other, sequence_of(event), changed)
+
+    def _end_between(self, uuid: str, other: str, sequence: int, changed: dict[str, Leg | None]) -> None:
+        """Whoever let these two talk and hung up: the switch reports its end only with theirs."""
+        for dead in [each for each in self.dying if each in self.legs]:
+            if self.legs[dead].other in {uuid, other}:
+                self._end(dead, sequence, changed)
 
     def _is_news(self, uuid: str, event: Event) -> bool:
-        if event.get("Channel-State") in ENDING or event.get("Answer-State") == "hangup":
+        if has_hung_up(event):
+            if uuid in self.legs:
+                self.dying.add(uuid)
             return False
         return uuid not in self.ended or (
             event.name == "CHANNEL_CREATE" and sequence_of(event) > self.ended[uuid]
@@ -93,6 +104,7 @@ class Projection:
         self.ended[uuid] = max(sequence, self.ended.pop(uuid, 0))
         while len(self.ended) > REMEMBERED:
             del self.ended[next(iter(self.ended))]
+        self.dying.discard(uuid)
         if self.legs.pop(uuid, None):
             changed[uuid] = None
 
@@ -136,11 +148,12 @@ class Projection:
         for uuid in self.legs.keys() - legs.keys():
             self._end(uuid, self.legs[uuid].sequence, {})
         self.legs = legs
+        self.dying &= legs.keys()
         self._write_all()
 
     def _dumped(self, uuids: list[str], ask: Callable[[list[str]], list[str]]) -> Iterator[Leg]:
         for event in _dumps(uuids, ask):
-            if event.get("Channel-State") not in ENDING and event.get("Answer-State") != "hangup":
+            if not has_hung_up(event):
                 uuid = printable(event["Unique-ID"])
                 yield moved(self.legs.get(uuid), event, self.switch)
 

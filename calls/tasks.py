@@ -1,20 +1,28 @@
 """Commands that a switch's worker carries out over the connection that it holds."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from celery import shared_task
 from django.utils import timezone
 
 from eslbridge import link
-from eslbridge.protocol.errors import CommandFailed, ConnectionLost, ESLError
+from eslbridge.client import Client
+from eslbridge.control import Execute
+from eslbridge.originate import Ring
+from eslbridge.protocol import commands
+from eslbridge.protocol.errors import CommandFailed, ConnectionLost, ESLError, Timeout
 
-from . import dialling, receivers
-from .models import Dial
+from . import control, dialling, outcomes, receivers, verbs
+from .models import Command, Dial
+from .verbs import Asked, Place
 
 log = logging.getLogger(__name__)
 # A worker that has just started may be asked before it is connected.
 READY_TIMEOUT = 3.0
+# The switch answers what it does at once; after this the answer is lost.
+ANSWER_TIMEOUT = 2.0
 
 
 @shared_task(acks_late=False)
@@ -56,3 +64,58 @@ def hang_up(uuid: str) -> None:
         log.info("Hang up of %s: %s", uuid, refused.reply.strip())
     except (link.LinkIsDown, ESLError) as problem:
         log.warning("Hang up of %s was not sent: %s", uuid, problem)
+
+
+@shared_task(acks_late=False)
+def carry_out(command_id: str) -> None:
+    """Ask the switch what a control button wants; what becomes of it is told by events."""
+    command = Command.objects.get(pk=command_id)
+    if timezone.now() - command.created_at > timedelta(seconds=dialling.COMMAND_EXPIRES_SECONDS):
+        control.fail(command, control.NOT_TAKEN)
+        return
+    try:
+        held = link.current()
+        held.wait_until_ready(READY_TIMEOUT)
+        *before, last = verbs.VERBS[command.verb].request(command, _place(held, command.verb))
+    except (link.LinkIsDown, ESLError, ValueError, dialling.DialRefused) as problem:
+        control.fail(command, str(problem))
+        return
+    queued = Command.objects.filter(pk=command.pk, state=Command.State.QUEUED)
+    if not queued.update(state=Command.State.SENT, sent_at=timezone.now()):
+        return
+    receivers.outcomes(command.switch).watch(command)
+    try:
+        held.client.api_many([str(each) for each in before], timeout=ANSWER_TIMEOUT)
+        _ask(held.client, last, command_id)
+    except (ConnectionLost, Timeout) as lost:
+        # It may have arrived: the events and the legs tell, or it stays unknown.
+        log.warning("No answer to %s %s: %s", command.verb, command_id, lost)
+        control.fail(command, outcomes.LOST, Command.State.UNKNOWN)
+    except (ESLError, ValueError) as problem:
+        control.fail(command, str(problem))
+
+
+def _place(held: link.Link, verb: str) -> Place:
+    place = Place(held.row().domain)
+    if verb == "record":
+        return replace(place, recordings=_global(held, "recordings_dir"))
+    if verb == "park":
+        return replace(place, music=_global(held, "hold_music"))
+    return place
+
+
+def _global(held: link.Link, name: str) -> str:
+    return held.client.api("global_getvar", name, timeout=ANSWER_TIMEOUT)
+
+
+def _ask(client: Client, asked: Asked, job_uuid: str) -> None:
+    """The answer comes as an event: nothing waits here for a phone that rings."""
+    if isinstance(asked, Execute):
+        client.send(
+            commands.Execute(asked.application, asked.argument, asked.uuid, commands.new_uuid()),
+            timeout=ANSWER_TIMEOUT,
+        )
+    elif isinstance(asked, Ring):
+        client.bgapi("originate", str(asked), job_uuid=job_uuid)
+    else:
+        client.bgapi(asked.name, asked.arguments, job_uuid=job_uuid)

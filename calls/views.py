@@ -1,10 +1,9 @@
 """The page of active calls, and the buttons that dial and hang up."""
 
-import re
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
@@ -12,17 +11,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from agents.access import for_people
 from agents.models import Agent
 from eslbridge.models import Switch
 from eslbridge.store import StoreError, StoreIsEmpty
 from routes.gateways import all_gateways
 
 from . import dialling, live, rendering, tasks
+from .answers import home, key_of, said
 from .grouping import Call
 from .models import Dial
-
-# What people paste between digits: spaces, among them the no-break and narrow ones, and tabs.
-_SPACES = re.compile("[ \t\u00a0\u2007\u2009\u202f]")
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def few_rows(request: HttpRequest) -> HttpResponse:
     return render(request, "calls/_table.html", {**_context(request, FEW_ROWS), "most": FEW_ROWS})
 
 
-@staff_member_required
+@for_people
 @require_POST
 def hang_up(request: HttpRequest, uuid: str) -> HttpResponse:
     """End a call that exists, or a dial: one's own, or anybody's with the permission."""
@@ -116,7 +114,7 @@ def hang_up(request: HttpRequest, uuid: str) -> HttpResponse:
         call = None  # one's own dial is known without Redis
     asked = _open_dial(uuid)
     if call is None and asked is None:
-        return _answer(request, "That call is over already.")
+        return said(request, "That call is over already.")
     if not _may_hang_up(request, call, asked):
         raise PermissionDenied
     try:
@@ -125,8 +123,8 @@ def hang_up(request: HttpRequest, uuid: str) -> HttpResponse:
         else:
             dialling.send(tasks.hang_up, call.a_leg.switch, call.uuid)
     except dialling.DialRefused as refused:
-        return _answer(request, str(refused), error=True)
-    return _answer(request, "Hanging up…")
+        return said(request, str(refused), error=True)
+    return said(request, "Hanging up…")
 
 
 def _open_dial(uuid: str) -> Dial | None:
@@ -145,19 +143,19 @@ def _may_hang_up(request: HttpRequest, call: Call | None, asked: Dial | None) ->
     return own is not None and call is not None and own.extension in {leg.user for leg in call.legs}
 
 
-@staff_member_required
+@for_people
 def dial(request: HttpRequest) -> HttpResponse:
     """GET asks for confirmation (a target for links); POST rings the phone and then the number."""
     if request.method != "POST":
         return _ask(request, request.GET.get("number", ""))
-    number = _SPACES.sub("", request.POST.get("number", ""))
     try:
-        asked = dialling.dial(_phone_of(request), number, request.user)
+        number = request.POST.get("number", "")
+        asked = dialling.dial(_phone_of(request), number, request.user, key_of(request))
     except dialling.DialRefused as refused:
-        return _answer(request, str(refused), error=True)
+        return said(request, str(refused), error=True)
     if request.headers.get("HX-Request"):
         return render(request, "calls/_dial.html", {"dial": asked})
-    return redirect("active_calls")
+    return redirect(home(request))
 
 
 def _ask(request: HttpRequest, number: str) -> HttpResponse:
@@ -190,19 +188,10 @@ def _phone_of(request: HttpRequest) -> Agent:
     return own
 
 
-@staff_member_required
+@for_people
 @require_GET
 def dial_state(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """What has become of a dial, for the toast that follows it."""
     dialling.give_up_unsent(Dial.objects.filter(pk=uuid))
-    dialling.give_up_unsent(Dial.objects.filter(pk=uuid))
     asked = get_object_or_404(Dial, pk=uuid, requested_by=request.user)
     return render(request, "calls/_dial.html", {"dial": asked})
-
-
-def _answer(request: HttpRequest, text: str, *, error: bool = False) -> HttpResponse:
-    """A sentence: as a toast for a button, as a message for a form."""
-    if request.headers.get("HX-Request"):
-        return render(request, "pbx/_said.html", {"text": text, "error": error})
-    messages.add_message(request, messages.ERROR if error else messages.INFO, text)
-    return redirect("active_calls")

@@ -104,6 +104,7 @@ class Leg(models.Model):
 
     class Meta:
         ordering = ["start"]
+        indexes = [models.Index(fields=["user", "-start"])]
 
     def __str__(self) -> str:
         return f"{self.direction} leg {self.uuid}"

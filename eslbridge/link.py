@@ -47,13 +47,14 @@ SUBSCRIPTIONS = (
     *("CHANNEL_CREATE", "CHANNEL_CALLSTATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER"),
     *("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CHANNEL_UUID", "CALL_UPDATE"),
     *("CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY", "RECORD_START", "RECORD_STOP"),
+    *("CHANNEL_PARK", "CHANNEL_UNPARK", "MEDIA_BUG_START"),
     *("HEARTBEAT", "SHUTDOWN", "BACKGROUND_JOB"),
     *REGISTRATIONS,
     *GATEWAYS,
     TAKE_STOCK,
 )
 # How the names of events begin that tell of calls.
-CALLS = ("CHANNEL_", "CALL_", "RECORD_", "BACKGROUND_")
+CALLS = ("CHANNEL_", "CALL_", "RECORD_", "MEDIA_BUG_", "BACKGROUND_")
 # The whole database against the directory, by hashes.
 COMPARE_SECONDS = 60
 # What is live against the switch's own lists; done with the next HEARTBEAT (every 20 s) after this.

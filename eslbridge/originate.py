@@ -9,6 +9,7 @@ _DESTINATION = re.compile(r"\+?[0-9*#]{1,32}", re.ASCII)
 _USER = re.compile(r"[0-9A-Za-z._-]{1,64}", re.ASCII)
 _DOMAIN = re.compile(r"[0-9A-Za-z.:\[\]_-]{1,255}", re.ASCII)
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_LEG = re.compile(r"[0-9A-Za-z._:-]{1,120}", re.ASCII)
 # Braces end the list of variables; `${` is expanded; control characters end the command; `:_:` stands between
 # several originates; a value that begins with `ARRAY::` becomes a list.
 _UNCARRIED = re.compile(r"[{}\x00-\x1f\x7f]|\$\{|:_:|\AARRAY::")
@@ -18,6 +19,20 @@ def check_destination(text: str, what: str = "The number") -> str:
     """The text when it is digits, * and #, perhaps after a +; raises ValueError otherwise."""
     if not _DESTINATION.fullmatch(text):
         raise ValueError(f"{what} may hold digits, * and # only, perhaps after a +: “{text[:40]}” does not.")
+    return text
+
+
+def check_name(text: str, what: str) -> str:
+    """The name of a user, a context or a variable; raises ValueError that says `what` may not be it."""
+    if not _USER.fullmatch(text):
+        raise ValueError(f"{what} may not be {text[:60]!r}.")
+    return text
+
+
+def check_domain(text: str) -> str:
+    """A SIP domain; raises ValueError otherwise."""
+    if not _DOMAIN.fullmatch(text):
+        raise ValueError(f"domain may not be {text[:60]!r}.")
     return text
 
 
@@ -38,6 +53,15 @@ def escaped(value: str, what: str) -> str:
     return value.replace(" ", "\\s")
 
 
+def _arguments(user: str, domain: str, variables: Mapping[str, str], then: str) -> str:
+    """The arguments of `originate` that rings a user's phone; a variable without a value is left out."""
+    for name in variables:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name[:60]!r} is not the name of a variable.")
+    listed = ",".join(f"{name}={escaped(value, name)}" for name, value in variables.items() if value)
+    return f"{{{listed}}}user/{check_name(user, 'user')}@{check_domain(domain)} {then}"
+
+
 @dataclass(frozen=True)
 class Originate:
     """Ring `user`, and when it answers run the dialplan for `destination` in `context` on that leg."""
@@ -52,16 +76,8 @@ class Originate:
 
     def __post_init__(self) -> None:
         check_destination(self.destination)
-        for value, pattern, what in (
-            (self.user, _USER, "user"),
-            (self.domain, _DOMAIN, "domain"),
-            (self.context, _USER, "context"),
-        ):
-            if not pattern.fullmatch(value):
-                raise ValueError(f"{what} may not be {value[:60]!r}.")
-        for name in self.variables:
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{name[:60]!r} is not the name of a variable.")
+        check_name(self.context, "context")
+        str(self)
 
     def __str__(self) -> str:
         """The arguments of `originate`."""
@@ -71,5 +87,33 @@ class Originate:
             "ignore_early_media": "true",
             **self.variables,
         }
-        listed = ",".join(f"{name}={escaped(value, name)}" for name, value in variables.items() if value)
-        return f"{{{listed}}}user/{self.user}@{self.domain} {self.destination} XML {self.context}"
+        return _arguments(self.user, self.domain, variables, f"{self.destination} XML {self.context}")
+
+
+# What a phone that the site rings may be connected with: the leg of a call.
+_APPLICATIONS = frozenset({"eavesdrop", "intercept"})
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Ring `user`, and when it answers run an application for another leg on that leg."""
+
+    user: str
+    domain: str
+    uuid: UUID
+    application: str
+    leg: str  # the UUID of the other leg
+    timeout: int = 30  # seconds that the user's phone rings
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The arguments of `originate`."""
+        if self.application not in _APPLICATIONS or not _LEG.fullmatch(self.leg):
+            raise ValueError(f"A phone cannot ring for {self.application} of {self.leg[:60]!r}.")
+        variables = {
+            "origination_uuid": str(self.uuid),
+            "originate_timeout": str(self.timeout),
+            "ignore_early_media": "true",
+            **self.variables,
+        }
+        return _arguments(self.user, self.domain, variables, f"&{self.application}({self.leg})")

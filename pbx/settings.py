@@ -48,6 +48,8 @@ EMERGENCY_CALLER_ID = env("EMERGENCY_CALLER_ID", default="")
 # SIP profiles of the switch whose files include those of a folder of their own name: there gateways can be.
 FS_GATEWAY_PROFILES = env.list("FS_GATEWAY_PROFILES", default=["external"])
 DEFAULT_REGION = env("DEFAULT_REGION", default="US").upper()
+# A sound file on the switch that both sides hear when a recording begins; empty for none.
+RECORDING_ANNOUNCEMENT = env("RECORDING_ANNOUNCEMENT", default="")
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 
 # --- engines ---------------------------------------------------------------------------------------
@@ -104,6 +106,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "import_export",
+    "ninja",
     "eslbridge.apps.EslBridgeConfig",
     "agents.apps.AgentsConfig",
     "routes.apps.RoutesConfig",
@@ -142,6 +145,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
 LANGUAGE_CODE = "en-us"
 FORMAT_MODULE_PATH = ["pbx.formats"]

@@ -49,6 +49,7 @@ def frame(event: str, data: bytes) -> bytes:
 RESYNC = frame("news", b"resync")
 # A comment for the proxies, and what a page's script can hear.
 BEAT = b": still here\n" + frame("beat", b"1")
+_NAME = b"event: news\n"
 
 
 @dataclass
@@ -87,8 +88,11 @@ class Hub:
         self._task: asyncio.Task[None] | None = None
         self._told_at = 0.0
 
-    async def watch(self) -> AsyncIterator[bytes]:
-        """Frames for one browser, for ever; the first tells it to fetch the present."""
+    async def watch(self, *, names_only: bool = False) -> AsyncIterator[bytes]:
+        """Frames for one browser, for ever; the first tells it to fetch the present.
+
+        `names_only` leaves the rows out: that browser hears only what changed.
+        """
         queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self.browsers.add(queue)
         if self._task is None or self._task.done():
@@ -99,7 +103,9 @@ class Hub:
             yield RESYNC  # what changed after the page was rendered and before this browser was heard of
             while True:
                 try:
-                    yield await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
+                    data = await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
+                    if not names_only or data.startswith(_NAME):
+                        yield data
                 except TimeoutError:
                     yield BEAT
         finally:

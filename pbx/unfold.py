@@ -1,11 +1,29 @@
 """The look: unfold's settings. Live badges are callbacks, so that they are read for each page."""
 
+from collections.abc import Callable
+
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
-def _item(title: str, icon: str, url: str, badge: str = "") -> dict[str, object]:
+def _is_staff(request: HttpRequest) -> bool:
+    return request.user.is_staff
+
+
+def _has_phone(request: HttpRequest) -> bool:
+    return getattr(request.user, "agent", None) is not None
+
+
+def _item(
+    title: str,
+    icon: str,
+    url: str,
+    badge: str = "",
+    permission: Callable[[HttpRequest], bool] = _is_staff,
+) -> dict[str, object]:
     item: dict[str, object] = {"title": title, "icon": icon, "link": reverse_lazy(url)}
+    item["permission"] = permission
     if badge:
         item["badge"] = f"pbx.badges.{badge}"
     return item
@@ -42,6 +60,7 @@ UNFOLD = {
         }
     },
     "COMMAND": {"search_models": True, "show_history": True},
+    "LOGIN": {"form": "pbx.login.LoginForm"},
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
@@ -53,6 +72,7 @@ UNFOLD = {
                     _item("Dashboard", "monitoring", "admin:index"),
                     _item("Active calls", "phone_in_talk", "active_calls", "active_calls"),
                     _item("Phones", "deskphone", "phones", "phones"),
+                    _item("My phone", "contact_phone", "my_phone", permission=_has_phone),
                 ],
             },
             {

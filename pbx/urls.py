@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from . import views
+from . import login, views
+from .api import api
 
 urlpatterns = [
     path("live/", views.news, name="news"),
@@ -17,5 +18,8 @@ urlpatterns = [
     path("", include("agents.urls")),
     path("", include("routes.urls")),
     path("", include("calls.urls")),
+    path("", include("cdr.urls")),
+    path("api/v1/", api.urls),
+    path("login/", login.login, name="login"),
     path("", admin.site.urls),
 ]

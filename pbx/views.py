@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
+from agents.access import has_phone, is_let_in
 from agents.views import phone_cells
 from calls import rendering
 from eslbridge.models import PendingChange, Switch
@@ -29,7 +30,9 @@ async def news(request: HttpRequest) -> HttpResponse:
     """Server-Sent Events: rows that changed, and the names of what else did."""
     if refused := await sync_to_async(_why_not)(request):
         return HttpResponse(refused, status=403, content_type="text/plain")
-    response = StreamingHttpResponse(hub().watch(), content_type="text/event-stream")
+    # Rows show everybody's calls; who may not see them hears that something changed, and asks for its own.
+    sees_all = await sync_to_async(_sees_all)(request)
+    response = StreamingHttpResponse(hub().watch(names_only=not sees_all), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"
     return response
@@ -39,12 +42,16 @@ def _why_not(request: HttpRequest) -> str:
     """Why this user may not hear the news, or nothing. Gives its connection to PostgreSQL back at once: a
     stream lasts for hours, and a hundred of them would leave none for anybody else."""
     try:
-        user = request.user
-        if not (user.is_active and user.is_staff):
+        if not is_let_in(request.user):
             return "Log in first."
-        return "" if user.has_perm("calls.view_active_calls") else "You may not see what is live."
+        hears = _sees_all(request) or has_phone(request.user)
+        return "" if hears else "You may not see what is live."
     finally:
         connection.close()
+
+
+def _sees_all(request: HttpRequest) -> bool:
+    return request.user.is_staff and request.user.has_perm("calls.view_active_calls")
 
 
 def hub() -> Hub:

@@ -118,9 +118,11 @@ def _uuid_hold(switch: Switch, arguments: str) -> str:
     uuid = words[1] if words[0] in ("off", "toggle") and len(words) > 1 else words[0]
     channel = _find(switch, uuid)
     if channel is None:
-        return "-ERR Operation failed\n"
+        return "+OK Success\n"  # seen on a real switch: it says so of any UUID
     if words[0] == "toggle":
         off = channel.held
+    if off != channel.held:
+        return "-ERR Operation failed\n"
     switch.call_soon(unhold if off else hold, channel)
     return "+OK Success\n"
 
@@ -194,6 +196,8 @@ def _uuid_record(switch: Switch, arguments: str) -> str:
     if words[1] == "start":
         switch.call_soon(switch.start_recording, channel, words[2])
     elif words[1] == "stop":
+        if words[2] != "all" and words[2] not in channel.recordings:
+            return "-ERR Cannot stop record session!\n"
         switch.call_soon(switch.stop_recording, channel, words[2])
     return "+OK Success\n"
 
@@ -220,9 +224,21 @@ def _uuid_send_dtmf(switch: Switch, arguments: str) -> str:
         return "-USAGE: <uuid> <dtmf_data>\n"
     channel = _find(switch, words[0])
     if channel is None:
-        return "-ERR no such channel\n"
+        return "-ERR Cannot locate session!\n"
+    channel.sent_digits += words[1]
     channel.set_variable("last_dtmf_duration", "1500")
     return f"+OK {channel.uuid} sent DTMF {words[1]}.\n"
+
+
+def _uuid_recv_dtmf(switch: Switch, arguments: str) -> str:
+    words = arguments.split()
+    if len(words) < 2:
+        return "-USAGE: <uuid> <dtmf_data>\n"
+    channel = _find(switch, words[0])
+    if channel is None:
+        return "-ERR Cannot locate session!\n"
+    channel.receive_digits(words[1], "APP")
+    return f"+OK {channel.uuid} received DTMF {words[1]}.\n"
 
 
 def _uuid_break(switch: Switch, arguments: str) -> str:
@@ -265,6 +281,7 @@ COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "uuid_record": _uuid_record,
     "uuid_buglist": _uuid_buglist,
     "uuid_send_dtmf": _uuid_send_dtmf,
+    "uuid_recv_dtmf": _uuid_recv_dtmf,
     "uuid_break": _uuid_break,
     "uuid_answer": _uuid_answer,
     "hupall": _hupall,

@@ -13,6 +13,7 @@ from .answering import answer, pre_answer
 from .bridging import bridge_to, eavesdrop, find_extension, transfer
 from .causes import cause_of, known_cause, phrase_of
 from .channel import Channel, State
+from .consulting import att_xfer, intercept
 from .dialplan import Extension
 from .dialstring import separate
 from .loglevels import log_level
@@ -268,6 +269,14 @@ async def _eavesdrop(channel: Channel, data: str) -> None:
     await eavesdrop(channel, data.strip())
 
 
+async def _att_xfer(channel: Channel, data: str) -> None:
+    await att_xfer(channel, data.strip())
+
+
+async def _intercept(channel: Channel, data: str) -> None:
+    await intercept(channel, data.strip())
+
+
 # Digits
 
 
@@ -503,6 +512,7 @@ APPLICATIONS: dict[str, Application] = {
     "check_acl": _nothing,
     "verbose_events": _nothing,
     "send_display": _nothing,
-    "intercept": _nothing,
+    "intercept": _intercept,
+    "att_xfer": _att_xfer,
     "callcenter": _endless,
 }

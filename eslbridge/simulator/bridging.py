@@ -98,6 +98,7 @@ async def bridge(a: Channel, b: Channel) -> None:
     while a.up and b.up and a.state == here and _breaks(a) == mark and b.state == State.EXCHANGE_MEDIA:
         if not await a.run_queue():
             await wait_any([a, b])
+    _hand_over(a, b)
     await _unbridge(a, b, moved=a.up and (a.state != here or _breaks(a) != mark))
 
 
@@ -180,11 +181,23 @@ async def _unbridge(a: Channel, b: Channel, moved: bool) -> None:
         a.hangup("NORMAL_CLEARING" if taken else b.cause)
 
 
+def _hand_over(a: Channel, b: Channel) -> None:
+    """Who leaves while somebody else was called for the two connects the others: an attended transfer."""
+    for gone, left in ((a, b), (b, a)):
+        third = gone.consulted
+        if not gone.up and left.up and third is not None and third.up:
+            left.consulted = None
+            left.set_state(State.PARK)
+            bridge_existing(third, left)
+
+
 def bridge_existing(first: Channel, second: Channel) -> None:
     """``uuid_bridge``: connects two channels that do something else now."""
 
     async def connect() -> None:
-        if second.up:
+        if second.up and first.profile is not None and second.profile is not None:
+            first.profile.originator = None  # whoever it was called for has nothing to do with it any more
+            second.profile.originator = first.profile.seen_by_other_leg(with_times=False)
             await bridge(first, second)
 
     first.soft_task = connect
@@ -288,9 +301,12 @@ async def eavesdrop(channel: Channel, target: str) -> None:
         channel.read_codec = "L16"
         channel.set_variables({"read_codec": "L16", "read_rate": channel.text("read_rate")})
         show(channel, other.profile.caller_id_name, other.profile.caller_id_number)
+    bug = [("Media-Bug-Function", "eavesdrop"), ("Media-Bug-Target", other.uuid)]
+    other.fire("MEDIA_BUG_START", bug)
     state, mark = channel.state, channel.broken_off
     while channel.up and other.up and channel.state == state and channel.broken_off == mark:
         await wait_any([channel, other])
+    other.fire("MEDIA_BUG_STOP", bug)
     channel.read_codec = ""
     if channel.sip:
         channel.set_variables({"read_codec": channel.codec_name, "read_rate": channel.text("read_rate")})

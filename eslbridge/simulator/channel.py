@@ -85,6 +85,7 @@ class Channel(Caller):
         self.profile: Profile | None = None
         self.profiles: list[tuple[Profile, Extension | None]] = []
         self.partner: Channel | None = None
+        self.consulted: Channel | None = None
         self.extension: Extension | None = None
         self.app_log: list[tuple[str, str, int]] = []
         self.party: Any = None
@@ -103,6 +104,7 @@ class Channel(Caller):
         self.soft_task: Callable[[], Awaitable[None]] | None = None
         self.recordings: list[str] = []
         self.digits: list[str] = []
+        self.sent_digits = ""
         self.hold_log: list[tuple[int, int]] = []
         self.reporting = asyncio.Event()
         self.reported = asyncio.Event()
@@ -419,12 +421,12 @@ class Channel(Caller):
         if not await self.run_queue() and self.up:
             await self.wait()
 
-    def receive_digits(self, digits: str) -> None:
-        """Keys that the far end pressed."""
+    def receive_digits(self, digits: str, source: str = "RTP") -> None:
+        """Keys that the far end pressed, or a command (`source` APP) in its place."""
         for digit in digits:
             self.digits.append(digit)
             self.fire(
-                "DTMF", after=[("DTMF-Digit", digit), ("DTMF-Duration", "2000"), ("DTMF-Source", "RTP")]
+                "DTMF", after=[("DTMF-Digit", digit), ("DTMF-Duration", "2000"), ("DTMF-Source", source)]
             )
         self.wake()
 

@@ -104,8 +104,8 @@ async def _execute(channel: Channel) -> None:
 async def _soft_execute(channel: Channel) -> None:
     """Something to do that is no dialplan: ``uuid_bridge``."""
     channel.enter(State.SOFT_EXECUTE)
-    task, channel.soft_task = channel.soft_task, None
-    if task is not None:
+    while (task := channel.soft_task) is not None and channel.state == State.SOFT_EXECUTE:
+        channel.soft_task = None
         await task()
     if channel.state == State.SOFT_EXECUTE:
         channel.hangup("NORMAL_CLEARING")

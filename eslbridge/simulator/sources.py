@@ -23,5 +23,7 @@ SOURCES = {
     "CHANNEL_DATA": ("mod_commands.c", "uuid_dump_function", "6495"),
     "RECORD_START": ("switch_ivr_async.c", "record_callback", "1359"),
     "RECORD_STOP": ("switch_ivr_async.c", "record_callback", "1599"),
+    "MEDIA_BUG_START": ("switch_core_media_bug.c", "switch_core_media_bug_add", "1014"),
+    "MEDIA_BUG_STOP": ("switch_core_media_bug.c", "switch_core_media_bug_close", "1277"),
     "DTMF": ("switch_channel.c", "switch_channel_dequeue_dtmf", "755"),
 }

@@ -9,6 +9,7 @@ from django.utils import timezone
 from agents.models import Agent
 from calls.models import Dial
 from eslbridge.models import Switch
+from routes.models import Gateway, OutboundRoute
 
 SWITCH = "switch-1"
 
@@ -21,6 +22,15 @@ def a_switch(**values: Any) -> Switch:
 
 def an_agent(extension: str = "1020", name: str = "Alice Martin", **values: Any) -> Agent:
     return Agent.objects.create(extension=extension, name=name, **values)
+
+
+def an_outbound_route(**values: Any) -> OutboundRoute:
+    """A route for every number, through the gateway carrier1, for who may call abroad or not."""
+    gateway, _ = Gateway.objects.get_or_create(
+        name="carrier1", defaults={"proxy": "127.0.0.1", "registers": False}
+    )
+    values = {"name": "everywhere", "match": "any", "toll_class": "domestic", "gateway": gateway, **values}
+    return OutboundRoute.objects.create(**values)
 
 
 def a_user(

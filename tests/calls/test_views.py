@@ -29,7 +29,7 @@ from calls.models import Dial, DialQuerySet
 from eslbridge.models import Switch
 from tests.recorded_calls import altered, events_of
 
-from .making import SWITCH, a_dial, a_switch, a_user, an_agent
+from .making import SWITCH, a_dial, a_switch, a_user, an_agent, an_outbound_route
 
 pytestmark = pytest.mark.django_db
 
@@ -68,11 +68,10 @@ def press(client: Client, path: str, **data: str) -> Any:
 
 
 def test_ones_own_phone_dials(redis_client: "redis_library.Redis") -> None:
+    an_outbound_route()
     user = a_user()
     an_agent(user=user)
-    response = press(
-        logged_in(user), "/dial/", number="+1 (949)".replace("(", "").replace(")", "") + "\u00a0543\t1333"
-    )
+    response = press(logged_in(user), "/dial/", number="(949)\u00a0543\t1333")
     asked = Dial.objects.get()
     assert (asked.extension, asked.number, asked.requested_by) == ("1020", "+19495431333", user)
     assert sent(redis_client) == 1
@@ -128,9 +127,31 @@ def test_what_is_no_number_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize("number", ["1021", "+19495431333", "*98", "#1", "1000"])
 def test_what_is_a_number_is_sent(number: str, redis_client: "redis_library.Redis") -> None:
+    an_outbound_route()
     asked = dialling.dial(an_agent(), number, None)
     assert asked.number == number
     assert sent(redis_client) == 1
+
+
+@pytest.mark.parametrize(
+    ("toll", "number", "why"),
+    [
+        ("international", "+442079460958", "Not allowed: international"),
+        ("premium", "+1 900 555 1234", "Not allowed: premium"),
+        ("domestic", "9495431333", ""),
+    ],
+)
+def test_a_number_outside_is_judged_by_the_outbound_routes(
+    toll: str, number: str, why: str, redis_client: "redis_library.Redis"
+) -> None:
+    user = a_user()
+    an_agent(user=user)
+    client = logged_in(user)
+    assert "No route for this number" in text_of(press(client, "/dial/", number=number))
+    an_outbound_route(toll_class=toll)
+    response = press(client, "/dial/", number=number)
+    assert why in text_of(response)
+    assert sent(redis_client) == (0 if why else 1)
 
 
 def test_two_clicks_are_one_call(redis_client: "redis_library.Redis") -> None:
@@ -301,13 +322,15 @@ def test_pages_are_for_staff(path: str) -> None:
         assert response["Location"].startswith("/login/")
 
 
-def test_buttons_are_for_staff(redis_client: "redis_library.Redis") -> None:
-    guest = a_user("guest", staff=False)
-    an_agent(user=guest)
-    for client in (Client(), logged_in(guest)):
+def test_buttons_are_for_staff_and_agents(redis_client: "redis_library.Redis") -> None:
+    for client in (Client(), logged_in(a_user("guest", staff=False))):
         assert press(client, "/dial/", number="1021").status_code == 302
         assert press(client, f"/calls/{uuid4()}/hang-up/").status_code == 302
     assert sent(redis_client) == 0
+    agent = a_user("agent", staff=False)
+    an_agent(user=agent)
+    press(logged_in(agent), "/dial/", number="1021")
+    assert sent(redis_client) == 1
 
 
 def test_the_calls_of_others_are_for_those_who_may_see_them() -> None:

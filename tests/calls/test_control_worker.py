@@ -1,0 +1,226 @@
+"""Each control button on a live call, to the simulated switch and back: done when it says so."""
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from agents import presence
+from agents.models import Agent
+from calls import control, dialling, legs, live
+from calls.grouping import Call
+from calls.models import Command, Dial
+from calls.verbs import sides
+from eslbridge.simulator import Simulator
+from eslbridge.store import StoreIsEmpty
+from tests.conftest import wait_until
+
+from .making import an_agent
+
+Worker = subprocess.Popen[bytes]
+PHONES = {"1020": "Alice", "1021": "Bob", "1022": "Carol"}
+
+
+@pytest.fixture
+def alice(simulator: Simulator, worker: Worker, django_user_model: Any) -> Any:
+    """A user with the phone 1020; Bob has 1021, Carol 1022. All are registered and answer after a moment."""
+    user = django_user_model.objects.create_user("alice")
+    for extension, name in PHONES.items():
+        an_agent(extension, name, user=user if extension == "1020" else None)
+    wait_until(lambda: PHONES.keys() <= registered(), "registered phones")
+    for extension in PHONES:
+        simulator.phones[extension].answer_after = 0.05
+    return user
+
+
+def registered() -> set[str]:
+    try:
+        return set(presence.registered())
+    except StoreIsEmpty:
+        return set()  # the worker has just started
+
+
+def a_call(user: Any, number: str = "1021") -> Call:
+    """The user's phone talks to that number."""
+    asked = dialling.dial(user.agent, number, user)
+    wait_until(lambda: Dial.objects.get(pk=asked.pk).state == Dial.State.ANSWERED, "the answer")
+    return the_call()
+
+
+def the_call(count: int = 2, *, of: str = "") -> Call:
+    def found() -> Call | None:
+        calls = [call for call in live.active_calls() if not of or of in call.users]
+        return calls[0] if len(calls) == 1 and len(calls[0].legs) == count else None
+
+    return wait_until(found, f"one call of {count} legs")
+
+
+def press(user: Any, verb: str, value: str = "", *, of: str = "", count: int = 0) -> Command:
+    """Press a button on the one call; it must be done."""
+    call = the_call(count, of=of) if count else own_call(user)
+    return until_over(control.press(user, verb, call, value))
+
+
+def own_call(user: Any) -> Call:
+    return wait_until(lambda: [call for call in live.active_calls() if control.is_own(user, call)], "it")[0]
+
+
+def until_over(command: Command) -> Command:
+    def over() -> bool:
+        command.refresh_from_db()
+        return command.state not in {Command.State.QUEUED, Command.State.SENT}
+
+    wait_until(over, f"the end of {command.verb}")
+    return command
+
+
+def done(command: Command) -> bool:
+    assert (command.state, command.why) == (Command.State.DONE, ""), command.verb
+    return True
+
+
+def consulting(user: Any, with_whom: str) -> bool:
+    """Whether the user's phone talks to that one while another waits."""
+    calls = live.active_calls()
+    call = next(call for call in calls if user.agent.extension in call.users)
+    third = control.seen_by(user, call, calls).third
+    return third is not None and not third.rings and third.party == with_whom
+
+
+def users(call: Call) -> set[str]:
+    return {leg.party for leg in call.legs}
+
+
+def test_hold_digits_and_recording(simulator: Simulator, alice: Any, settings: Any) -> None:
+    call = a_call(alice)
+    assert done(press(alice, "hold"))
+    wait_until(lambda: live.active_calls()[0].state == legs.HELD, "held")
+    assert done(press(alice, "resume"))
+    wait_until(lambda: live.active_calls()[0].state == legs.ANSWERED, "no longer held")
+
+    assert done(press(alice, "digits", "12#"))
+    other = sides(call, "1020").other
+    assert simulator.switch.channels[other.uuid].sent_digits == "12#"
+
+    assert done(press(alice, "record"))
+    recorded = wait_until(lambda: live.active_calls()[0].a_leg.recording, "the recording")
+    assert recorded.startswith(simulator.switch.variables["recordings_dir"] + "/patchbay/")
+    seen = control.seen_by(alice, live.active_calls()[0])
+    assert "record" not in [name for name, _ in control.possible(alice, seen)]
+    assert done(press(alice, "stop-recording"))
+    wait_until(lambda: not live.active_calls()[0].a_leg.recording, "its end")
+    assert done(press(alice, "hang-up"))
+    wait_until(lambda: live.active_calls() == [], "silence")
+
+
+def test_a_blind_transfer_moves_the_other_side_whichever_leg_it_is(simulator: Simulator, alice: Any) -> None:
+    a_call(alice)
+    assert done(press(alice, "transfer", "Carol"))  # Bob is the B-leg
+    wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
+    simulator.phones["1021"].hangup()
+    wait_until(lambda: live.active_calls() == [], "silence")
+
+    simulator.phones["1021"].place_call("1020")
+    wait_until(lambda: the_call().state == legs.ANSWERED, "Bob called Alice")
+    assert done(press(alice, "transfer", "1022"))  # Bob is the A-leg
+    wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
+
+
+@pytest.mark.parametrize("who_called", ["alice", "bob"])
+def test_an_attended_transfer(simulator: Simulator, alice: Any, who_called: str) -> None:
+    if who_called == "alice":
+        a_call(alice)
+    else:
+        simulator.phones["1021"].place_call("1020")
+        wait_until(lambda: the_call().state == legs.ANSWERED, "Bob called Alice")
+
+    # Carol refuses, then does not come to the phone, then is not there: the call goes on.
+    simulator.phones["1022"].behaviour = "busy"
+    refused = press(alice, "consult", "1022")
+    assert (refused.state, refused.why) == (Command.State.FAILED, "Busy.")
+    wait_until(lambda: users(the_call()) == {"1020", "1021"}, "Alice and Bob")
+    simulator.phones["1022"].behaviour = "no_answer"
+    asked = control.press(alice, "consult", the_call(), "1022")
+    the_call(3)
+    assert done(press(alice, "back"))
+    assert until_over(asked).state == Command.State.FAILED
+    the_call()
+
+    # Carol answers; Alice comes back to Bob, asks again, and leaves the two together.
+    simulator.phones["1022"].behaviour = "answer"
+    assert done(press(alice, "consult", "1022 Carol"))
+    wait_until(lambda: consulting(alice, "1022"), "Carol")
+    assert done(press(alice, "back"))
+    wait_until(lambda: users(the_call()) == {"1020", "1021"}, "Alice and Bob")
+    assert done(press(alice, "consult", "1022"))
+    wait_until(lambda: consulting(alice, "1022"), "Carol")
+    assert done(press(alice, "complete"))
+    wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
+
+
+def test_three_way_until_the_first_one_leaves(simulator: Simulator, alice: Any) -> None:
+    a_call(alice)
+    assert done(press(alice, "consult", "1022"))
+    wait_until(lambda: consulting(alice, "1022"), "Carol")
+    assert done(press(alice, "three-way"))
+    wait_until(lambda: {"1020", "1021"} in [users(call) for call in live.active_calls()], "Bob again")
+    assert len(simulator.channels) == 3
+    simulator.phones["1020"].hangup()
+    wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
+
+
+def test_park_and_retrieve_from_another_phone(
+    simulator: Simulator, alice: Any, django_user_model: Any
+) -> None:
+    carol = django_user_model.objects.create_user("carol")
+    Agent.objects.filter(extension="1022").update(user=carol)
+    a_call(alice)
+    assert done(press(alice, "park"))
+    waiting = the_call(1)
+    assert (waiting.state, users(waiting)) == (legs.PARKED, {"1021"})
+    simulator.phones["1022"].behaviour = "reject"
+    refused = press(carol, "retrieve", count=1)
+    assert (refused.state, refused.why) == (Command.State.FAILED, "Phone 1022 rejected the call.")
+    simulator.phones["1022"].behaviour = "answer"
+    assert done(press(carol, "retrieve", count=1))
+    wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
+
+
+def test_listen_whisper_and_join(simulator: Simulator, alice: Any, django_user_model: Any) -> None:
+    boss = django_user_model.objects.create_superuser("boss")
+    Agent.objects.filter(extension="1022").update(user=boss)
+    call = a_call(alice)
+    for verb in ("listen", "whisper", "barge"):
+        command = until_over(control.press(boss, verb, call))
+        assert done(command)
+        assert str(command.pk) in simulator.switch.channels
+        simulator.phones["1022"].hangup()
+        wait_until(lambda: len(live.active_calls()) == 1, "the listener to be gone")
+    sent = [text for _, text in simulator.received if "eavesdrop" in text]
+    assert ["whisper_aleg" in text for text in sent] == [False, False, True]
+    assert ["whisper_bleg" in text for text in sent] == [False, True, True]
+    assert all("eavesdrop_enable_dtmf=false" in text for text in sent)
+
+
+def test_two_who_transfer_to_each_other_at_once(
+    simulator: Simulator, alice: Any, django_user_model: Any
+) -> None:
+    """Each sends the other one away at the same moment: at most one call is left, both hear the truth."""
+    bob = django_user_model.objects.create_user("bob")
+    Agent.objects.filter(extension="1021").update(user=bob)
+    call = a_call(alice)
+    pressed = [control.press(alice, "transfer", call, "1022"), control.press(bob, "transfer", call, "*98")]
+    states = {until_over(command).state for command in pressed}
+    assert states <= {Command.State.DONE, Command.State.FAILED}
+    assert Command.State.DONE in states
+    wait_until(lambda: len(live.active_calls()) <= 2, "the rest")
+    for each in live.active_calls():
+        assert users(each) != {"1020", "1021"}
+
+
+def test_what_is_over_is_said(simulator: Simulator, alice: Any) -> None:
+    call = a_call(alice)
+    simulator.phones["1021"].hangup()
+    wait_until(lambda: live.active_calls() == [], "silence")
+    late = until_over(control.press(alice, "park", call))
+    assert (late.state, late.why) == (Command.State.FAILED, "That call is over already.")
