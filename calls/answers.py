@@ -1,6 +1,6 @@
 """How a button is answered: as a toast on the page that has it, or as a message after a form."""
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
@@ -11,6 +11,12 @@ def said(request: HttpRequest, text: str, *, error: bool = False) -> HttpRespons
         return render(request, "pbx/_said.html", {"text": text, "error": error})
     messages.add_message(request, messages.ERROR if error else messages.INFO, text)
     return redirect(home(request))
+
+
+def shell(request: HttpRequest) -> dict[str, object]:
+    """What the admin's frame needs, also around the pages of agents without staff rights: it leaves its
+    header out for who may not see the admin's own pages."""
+    return {**admin.site.each_context(request), "has_permission": True}
 
 
 def home(request: HttpRequest) -> str:

@@ -1,6 +1,5 @@
 """My phone: the one page of an agent without other rights. Own state, dial box, own call with controls."""
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -12,6 +11,7 @@ from eslbridge.models import Switch
 from eslbridge.store import StoreError
 
 from . import control, live
+from .answers import shell
 from .control_views import NOT_KNOWN, shown_controls
 from .legs import PARKED
 from .models import Dial
@@ -24,7 +24,7 @@ MOST_DIALS = 5
 def page(request: HttpRequest) -> HttpResponse:
     """The page that an agent leaves open."""
     context = {
-        **admin.site.each_context(request),
+        **shell(request),
         **_state(request),
         **_calls(request),
         "title": "My phone",

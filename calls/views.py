@@ -18,7 +18,7 @@ from eslbridge.store import StoreError, StoreIsEmpty
 from routes.gateways import all_gateways
 
 from . import dialling, live, rendering, tasks
-from .answers import home, key_of, said
+from .answers import home, key_of, said, shell
 from .grouping import Call
 from .models import Dial
 
@@ -160,7 +160,7 @@ def dial(request: HttpRequest) -> HttpResponse:
 
 def _ask(request: HttpRequest, number: str) -> HttpResponse:
     context = {
-        **admin.site.each_context(request),
+        **shell(request),
         "title": "Dial",
         "number": number,
         "own": getattr(request.user, "agent", None),

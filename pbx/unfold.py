@@ -43,7 +43,11 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": False,
     "DASHBOARD_CALLBACK": "pbx.dashboard.context",
     "STYLES": [lambda request: static("pbx/patchbay.css")],
-    "SCRIPTS": [lambda request: static("pbx/stream.js"), lambda request: static("pbx/live.js")],
+    "SCRIPTS": [
+        lambda request: static("pbx/stream.js"),
+        lambda request: static("pbx/live.js"),
+        lambda request: static("pbx/control.js"),
+    ],
     "COLORS": {
         "primary": {
             "50": "oklch(97.7% .013 236.6)",

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.calls.making import a_user
+from tests.calls.making import a_user, an_agent
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 # Milliseconds; a page on a busy machine may take its time, but never this long.
@@ -40,8 +40,10 @@ def page(browser: Browser, live_site: str) -> Iterator[Page]:
 def log_in(page: Page) -> Callable[..., Any]:
     """Makes a user and logs in as that one, through the form. Returns the user."""
 
-    def log_in(name: str = "admin", **values: Any) -> Any:
+    def log_in(name: str = "admin", *, agent: bool = False, **values: Any) -> Any:
         user = a_user(name, **{"is_superuser": True, **values})
+        if agent:  # who has no other rights needs a phone to come in
+            an_agent("1020", "Alice", user=user)
         page.goto("/")
         page.fill("input[name=username]", name)
         page.fill("input[name=password]", "secret")
