@@ -1,6 +1,6 @@
 """What it costs to make the file of one agent, in microseconds; needs no service.
 
-python benchmarks/render_agents.py [20000]
+.venv/bin/python benchmarks/render_agents.py [20000]
 """
 
 import os
