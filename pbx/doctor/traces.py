@@ -16,6 +16,7 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _USER = re.compile(r"<user\s[^>]*?\bid=\"([\w.+-]+)\"")
 _CONTEXT = re.compile(r"<context\s[^>]*?\bname=\"([\w.+-]+)\"")
 _RULE = re.compile(r"<extension\s[^>]*?\bname=\"([\w .+-]+)\"")
+_VARIABLE = re.compile(r"<variable\s+name=\"([\w.-]+)\"\s+value=\"([\w.,@+-]+)\"")
 _USER_REVISION = re.compile(r'name="patchbay_revision" value="(\w+)"')
 _ROUTE_REVISION = re.compile(r"patchbay_revision=(\w+)")
 
@@ -40,6 +41,10 @@ def _of_user(path: str, text: str, domain: str) -> Trace | None:
     if revision := _USER_REVISION.search(text):
         question = f"user_data {user[1]}@{domain} var patchbay_revision"
         return Trace(path, question, rf"^{revision[1]}\s*$", is_proof=True)
+    if variable := _VARIABLE.search(text):
+        # Vanilla's groups point to users: such a one “exists”, though its file is not read.
+        question = f"user_data {user[1]}@{domain} var {variable[1]}"
+        return Trace(path, question, rf"^{re.escape(variable[2])}\s*$")
     return Trace(path, f"user_exists id {user[1]} {domain}", "^true")
 
 

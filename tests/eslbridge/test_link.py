@@ -318,6 +318,7 @@ def test_a_redis_that_comes_back_empty_is_filled_again_within_five_seconds(
 
     start()
     agent = make_agent(1020)
+    wait_until(row, "the switch to be announced")
     wait_until(lambda: presence.users(row().name).get(agent.extension), "the phone to register")
     link = linking.Client("127.0.0.1", settings_port(), "ClueCon")
     link.connect()
