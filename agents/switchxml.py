@@ -16,6 +16,7 @@ from .validators import is_email_for_switch
 # conference room and 5000 a menu; what is no agent's number falls through to `default`.
 CONTEXT = "patchbay"
 RING_SECONDS = 30
+GONE = "patchbay_gone"  # the realm of mod_db with the extensions of agents who are gone
 SIP_PROFILE = "internal"
 _REVISION = 'name="patchbay_revision"'
 _USER = r"""<user\b[^>]*\bid=["']{}["']"""
@@ -91,6 +92,9 @@ def _end_registrations(path: str, old: str | None, new: str | None, target: Targ
         return
     extension = path.rpartition("/")[2].removesuffix(".xml")
     yield f"sofia profile {SIP_PROFILE} flush_inbound_reg {extension}@{target.domain}"
+    if new is None:
+        # The switch remembers it, over its restarts: `default` may know the number as something else.
+        yield f"db insert/{GONE}/{extension}/1"
 
 
 def _same_users(text: str) -> Iterable[str]:

@@ -245,6 +245,22 @@ def _hash(switch: Switch, arguments: str) -> str:
     return "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/<realm>/<key>/<value>\n"
 
 
+def _db(switch: Switch, arguments: str) -> str:
+    """mod_db's table: on disk, and so there after a restart."""
+    verb, realm, key, value = ([*arguments.split("/", 3), "", "", ""])[:4]
+    if verb == "insert":
+        switch.options.database[realm, key] = value
+        return "+OK"
+    if verb == "delete":
+        switch.options.database.pop((realm, key), None)
+        return "+OK"
+    if verb == "select":
+        return switch.options.database.get((realm, key), "")
+    if verb == "exists":
+        return "true" if (realm, key) in switch.options.database else "false"
+    return "-USAGE: [insert|delete|select|exists|count|list]/<realm>/<key>/<value>\n"
+
+
 def _show(switch: Switch, arguments: str) -> str:
     words = arguments.split()
     what = words[0] if words else ""
@@ -298,6 +314,7 @@ COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "json": _json_api,
     "xml_locate": _xml_locate,
     "hash": _hash,
+    "db": _db,
     "show": _show,
     "create_uuid": _create_uuid,
     "url_decode": _url_decode,

@@ -59,6 +59,8 @@ class Options:
     clock: Clock = field(default_factory=Clock)
     # How many seconds a second of ringing takes.
     ring_second: float = 1.0
+    # What mod_db keeps on disk, by realm and key.
+    database: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 class Switch:

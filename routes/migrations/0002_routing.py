@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(error_messages={'unique': 'There is a gateway of this name already.'}, help_text='One word, as the switch calls it. It cannot be changed later.', max_length=40, unique=True, validators=[routes.models.gateways.validate_name])),
                 ('description', models.CharField(blank=True, max_length=120)),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('profile', models.CharField(default='external', help_text="The switch's SIP profile: one whose file includes the files of its folder, as external does.", max_length=40)),
+                ('profile', models.CharField(default='external', help_text="The switch's SIP profile: one whose file includes those of its folder, as external does.", max_length=40)),
                 ('proxy', models.CharField(help_text="The carrier's SIP server: sip.example.com, or with a port.", max_length=255, validators=[routes.models.gateways.validate_host])),
                 ('outbound_proxy', models.CharField(blank=True, help_text='Only if the carrier names one.', max_length=255, validators=[routes.models.gateways.validate_host])),
                 ('registers', models.BooleanField(default=True, help_text='Off for trunks that know you by your address.', verbose_name='register')),

@@ -75,7 +75,7 @@ class Gateway(PublishedModel):
     profile = models.CharField(
         max_length=40,
         default="external",
-        help_text="The switch's SIP profile: one whose file includes the files of its folder, as external does.",
+        help_text="The switch's SIP profile: one whose file includes those of its folder, as external does.",
     )
     proxy = models.CharField(
         max_length=255,

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from agents.switchxml import CONTEXT, agents_rule
+from agents.switchxml import CONTEXT, GONE, agents_rule
 from eslbridge.publishing import Check, Rendered, Target, publishes_always
 from eslbridge.switchxml import Element, Expression, Include, document
 
@@ -34,6 +34,7 @@ def context_file(path: str, target: Target) -> Rendered:
             "patchbay_absent",
             condition("destination_number", _VANILLA, *_refuse("404 Not Found", "UNALLOCATED_NUMBER")),
         ),
+        _gone(),
         _refused(),
         extension(
             "patchbay_default",
@@ -90,6 +91,19 @@ def _premium() -> list[Element]:
 def _refuse(reason: str, cause: str) -> tuple[Element, ...]:
     """An unanswered caller's phone shows the reason; a leg that is answered already is just ended."""
     return action("respond", reason), action("hangup", cause)
+
+
+def _gone() -> Element:
+    """An agent who is off or deleted: the switch's own dialplan may have a conference of that number."""
+    return extension(
+        "patchbay_gone",
+        condition("destination_number", "^[1-9][0-9]{3,5}$"),
+        condition(
+            f"${{db(select/{GONE}/${{destination_number}})}}",
+            "^1$",
+            *_refuse("404 Not Found", "UNALLOCATED_NUMBER"),
+        ),
+    )
 
 
 def _refused() -> Element:

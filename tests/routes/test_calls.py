@@ -377,6 +377,28 @@ def test_a_vanilla_extension_without_a_user_is_refused_not_answered(
     assert office.switch.phones["2020"].told[-1].startswith("404")
 
 
+def test_an_agent_who_is_gone_is_refused_also_where_the_switch_has_a_conference_of_that_number(
+    office: Office, people: dict[str, Agent]
+) -> None:
+    agent = make_agent(3001)
+    ready(office)
+    office.registered("3001")
+    assert office.phone_calls("2020", "3001") == {"3001": 1}
+    agent.deactivate()
+    office.publish()
+    office.switch.restart()
+    office.registered("2020")
+    wait_until(lambda: office.esl.is_connected, "the link to be back")
+    assert office.phone_calls("2020", "3001") == {}
+    assert office.switch.phones["2020"].told[-1].startswith("404")
+    agent.activate()
+    office.publish()
+    office.registered("3001")
+    assert office.phone_calls("2020", "3001") == {"3001": 1}
+    office.switch.phones["2020"].place_call("3002")  # never an agent's: the switch's own
+    wait_until(lambda: "conference" in applications(office), "the conference")
+
+
 def test_feature_codes_still_reach_the_switchs_own_dialplan(office: Office, people: dict[str, Agent]) -> None:
     ready(office)
     office.switch.phones["2020"].place_call("9196")
