@@ -44,12 +44,12 @@ class Reader:
         self.variables = dict(variables)
         self.knows_all = knows_all
         self.fixed = frozenset(fixed)
-        self.files: list[Path] = []
+        self.files: list[str] = []
         self.does_more: set[int] = set()  # files that set variables or include others
         self.patterns: dict[str, list[str]] = {}  # of includes, with the files that were found
         self.out: list[str] = []
 
-    def read(self, path: Path, depth: int = 0) -> None:
+    def read(self, path: str, depth: int = 0) -> None:
         """Adds one file with all that it includes; raises Unreadable."""
         if depth <= MAX_DEPTH:
             number = self.begin(path)
@@ -57,12 +57,12 @@ class Reader:
             self._lines(self.text(path), number, depth)
             self.out.append("<?end?>")
 
-    def begin(self, path: Path) -> int:
+    def begin(self, path: str) -> int:
         """The number under which the marks name this file from now on."""
         self.files.append(path)
         return len(self.files) - 1
 
-    def text(self, path: Path) -> str:
+    def text(self, path: str) -> str:
         """What the file holds; raises Unreadable."""
         return decoded(path)
 
@@ -113,11 +113,11 @@ class Reader:
         name = name.strip(" ")
         match command.lower():
             case "include":
-                pattern = os.path.join(self.files[number].parent, data)
+                pattern = os.path.join(os.path.dirname(self.files[number]), data)
                 paths = included(pattern)
                 self.patterns[pattern] = paths
                 for path in paths:
-                    self.read(Path(path), depth + 1)
+                    self.read(path, depth + 1)
             case "set" if equals and name not in self.fixed:
                 self.variables[name] = value.lstrip(" ")
             case "exec-set" | "stun-set" | "env-set" if not self.knows_all and name not in self.fixed:
@@ -129,10 +129,10 @@ def included(pattern: str) -> list[str]:
     return [path for path in sorted(glob.glob(pattern)) if os.path.isfile(path)]
 
 
-def decoded(path: Path) -> str:
+def decoded(path: str) -> str:
     """A file's text as the switch reads it; raises Unreadable."""
     try:
-        return path.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff")
+        return Path(path).read_bytes().decode("utf-8", "replace").removeprefix("\ufeff")
     except OSError as problem:
         raise Unreadable(f"{path}: {problem.strerror}") from None
 

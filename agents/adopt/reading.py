@@ -44,7 +44,7 @@ def read(root: Path, known: Mapping[str, str] | None = None) -> list[HandMade]:
     if not files:
         raise Unreadable(f"{root} holds no freeswitch.xml and no user files.")
     for file in files:
-        reader.read(file)
+        reader.read(str(file))
     text = reader.joined()
     if main.is_file():
         section = _DIRECTORY.search(text)
@@ -70,7 +70,7 @@ class _Users:
     def find(self, tree: ET.Element) -> Iterator[HandMade]:
         found = list(self._below(tree, {}, {}, ("", "")))
         for user, number in found:
-            yield HandMade(**user, file=self.reader.files[number], is_alone=number not in self.mixed)
+            yield HandMade(**user, file=Path(self.reader.files[number]), is_alone=number not in self.mixed)
 
     def _below(
         self, element: ET.Element, params: dict[str, str], variables: dict[str, str], place: tuple[str, str]

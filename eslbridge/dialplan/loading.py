@@ -57,9 +57,9 @@ class Loader:
 
     def _changed(self) -> bool:
         assert self._reader is not None
-        return any(
-            file.stamp is None or _stamp(path) != file.stamp for path, file in self._files.items()
-        ) or any(self._listing_changed(pattern, paths) for pattern, paths in self._reader.patterns.items())
+        return any(_stamp(path) != file.stamp for path, file in self._files.items()) or any(
+            self._listing_changed(pattern, paths) for pattern, paths in self._reader.patterns.items()
+        )
 
     def _listing_changed(self, pattern: str, paths: list[str]) -> bool:
         folder = os.path.dirname(pattern)
@@ -73,7 +73,7 @@ class Loader:
         if not main.is_file():
             raise Unreadable(f"{self.root} holds no freeswitch.xml.")
         reader = self._reader = _CachingReader(self._file, self.given)
-        reader.read(main)
+        reader.read(str(main))
         self._forget(reader)
         skeleton = reader.joined()
         if self._tree is None or skeleton != self._skeleton:
@@ -89,7 +89,7 @@ class Loader:
         return _Build(self.root, reader, self._files, self._rules).configuration(self._tree)
 
     def _forget(self, reader: Reader) -> None:
-        kept = {str(path) for path in reader.files}
+        kept = set(reader.files)
         self._files = {path: file for path, file in self._files.items() if path in kept}
         folders = {os.path.dirname(pattern) for pattern in reader.patterns}
         now = time.time_ns()
@@ -101,7 +101,7 @@ class Loader:
         if known and known.stamp is not None and known.stamp == stamp:
             return known
         trusted = _trusted(stamp, time.time_ns())
-        text = decoded(Path(path))
+        text = decoded(path)
         if known and known.text == text:
             known.stamp = trusted
             return known
@@ -113,7 +113,7 @@ def _stamp(path: str) -> Stamp | None:
     try:
         found = os.stat(path)
     except OSError:
-        return None
+        return None  # and so it differs from any that was trusted
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
@@ -137,15 +137,22 @@ class _CachingReader(Reader):
     def __init__(self, file: Callable[[str], _File], given: Mapping[str, str]) -> None:
         super().__init__(given, fixed=given)
         self._file = file
+        self._commented = (0, False)  # of how much of the text it is known whether a comment is open
 
-    def read(self, path: Path, depth: int = 0) -> None:
-        if depth and self._file(str(path)).content is not None and not self.is_in_comment():
+    def read(self, path: str, depth: int = 0) -> None:
+        if depth and self._file(path).content is not None and not self._is_commented():
             self.out.append(f"<?plain {self.begin(path)}?>")
+            self._commented = (len(self.out), False)  # a mark opens none
         else:
             super().read(path, depth)
 
-    def text(self, path: Path) -> str:
-        return self._file(str(path)).text
+    def text(self, path: str) -> str:
+        return self._file(path).text
+
+    def _is_commented(self) -> bool:
+        if self._commented[0] != len(self.out):
+            self._commented = (len(self.out), self.is_in_comment())
+        return self._commented[1]
 
 
 class _Build:
@@ -190,7 +197,7 @@ class _Build:
                 self.stack.pop()
             elif mark == "plain":
                 self.stack.append(int(number))
-                content = self.files[str(self.paths[int(number)])].content
+                content = self.files[self.paths[int(number)]].content
                 assert content is not None
                 yield from self._inside(content)
                 self.stack.pop()
@@ -216,7 +223,7 @@ class _Build:
 
     def _rule(self, element: ET.Element) -> Rule:
         number = self.stack[-1]
-        file = self.files[str(self.paths[number])]
+        file = self.files[self.paths[number]]
         known = file.rules if file.content is not None else self.own_rules
         if element not in known:
             known[element] = _rule(element, self.names[number])
@@ -268,7 +275,7 @@ class _Build:
             return
         for gateway in element.iterfind("gateways/gateway"):
             self.found.gateways.setdefault(gateway.get("name", ""), self.names[number])
-        file = self.files[str(self.paths[number])]
+        file = self.files[self.paths[number]]
         if element not in file.users:
             file.users[element] = _pairs(element)
         params, variables = file.users[element]

@@ -219,7 +219,7 @@ class _Words:
             case "nothing":
                 return f"No rule takes this call: it is hung up ({cause})."
             case "end":
-                return "Nothing more is to be done: the call is hung up."
+                return "The call is hung up: nothing more is to be done."
             case "failed":
                 return f"The call ends ({cause}): the rule does not go on after that."
         return f"The call is hung up ({cause})."
