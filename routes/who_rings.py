@@ -32,6 +32,7 @@ from eslbridge.models import Switch
 from eslbridge.publishing.diagnosis import broken_files
 from eslbridge.store import StoreError
 
+from .models import RingGroup
 from .validators import in_words
 
 _DIALLED = re.compile(r"[0-9A-Za-z*#+_.-]{1,64}")
@@ -180,8 +181,8 @@ def _number(number: str) -> str:
 
 
 def _name(extension: str) -> str:
-    agent = Agent.objects.filter(extension=extension).first()
-    return str(agent) if agent else ""
+    found = Agent.objects.filter(extension=extension).first()
+    return str(found or RingGroup.objects.filter(extension=extension).first() or "")
 
 
 def _remembered(ask: Callable[[str], str]) -> Callable[[str], str]:

@@ -86,7 +86,7 @@ def _begin(configuration: Configuration, call: Call) -> State:
         state.call = call = replace(
             call,
             caller_number=call.caller_number or call.user,
-            caller_name=call.caller_name or variables.get("effective_caller_id_name", call.user),
+            caller_name=call.caller_name or call.user,  # what the phone itself says
         )
     variables |= {"direction": "inbound", "sip_req_user": call.number, "sip_to_user": call.number}
     for name, value in {**variables, **call.variables}.items():

@@ -363,13 +363,22 @@ def hours(step: Hours) -> str:
     moment = f"It is {_moment(step.at)} in {step.zone}"
     held = [dict(attributes) for attributes, fits in step.checks if fits]
     missed = [dict(attributes) for attributes, fits in step.checks if not fits]
-    why = f" ({'; '.join(times_in_words(each) for each in held)})" if held else ""
     if step.is_open is not None:
-        return f"{moment}: {'open' if step.is_open else 'closed'}{why}."
+        return f"{moment}: {'open' if step.is_open else 'closed'}{_deciding(held, is_open=step.is_open)}."
     if held:
-        return f"{moment}, which is within the rule's hours{why}."
+        why = "; ".join(times_in_words(each) for each in held)
+        return f"{moment}, which is within the rule's hours ({why})."
     why = "; ".join(times_in_words(each) for each in missed)
     return f"{moment}, which is not within the rule's hours ({why})."
+
+
+def _deciding(held: Sequence[Mapping[str, str]], *, is_open: bool) -> str:
+    """The last condition that held is the one that counts: hours open, dates close."""
+    if not held:
+        return ""
+    is_a_date = "mday" in held[-1] or "date-time" in held[-1]
+    although = "" if is_open or is_a_date else "although it is "
+    return f" ({although}{times_in_words(held[-1])})"
 
 
 def _moment(at: datetime) -> str:
@@ -385,15 +394,26 @@ def times_in_words(times: Mapping[str, str]) -> str:
     if rest.get("mday", "").isdigit() and rest.get("mon", "").isdigit() and 1 <= int(rest["mon"]) <= 12:
         said.append(f"{rest.pop('mday')} {_MONTHS[int(rest.pop('mon')) - 1]} {rest.pop('year', '')}".strip())
     if "time-of-day" in rest:
-        said.append(rest.pop("time-of-day").replace(",", " and "))
+        said.append(" and ".join(_range(each) for each in rest.pop("time-of-day").split(",")))
     said += [f"{name} {value}" for name, value in rest.items()]
     return " ".join(said)
 
 
-def _days(text: str) -> str:
-    def day(found: re.Match[str]) -> str:
-        return _DAYS[int(found[0]) - 1]
+def _range(text: str) -> str:
+    """“09:00-17:00” for 09:00:00-16:59:59, too."""
+    found = re.fullmatch(r"(\d\d:\d\d)(?::00)?-(\d\d):(\d\d)(:59)?", text)
+    if not found:
+        return text
+    minutes = int(found[2]) * 60 + int(found[3]) + bool(found[4])
+    return f"{found[1]}-{minutes // 60:02}:{minutes % 60:02}"
 
+
+def _days(text: str) -> str:
+    """“Monday to Friday” for 2-6 and for 2,3,4,5,6."""
     if not re.fullmatch(r"[1-7]([-,][1-7])*", text):
         return text
-    return re.sub(r"[1-7]", day, text).replace("-", " to ").replace(",", ", ")
+    days = [int(each) for each in text.split(",")] if "-" not in text else []
+    if len(days) > 2 and days == list(range(days[0], days[-1] + 1)):
+        text = f"{days[0]}-{days[-1]}"
+    named = re.sub(r"[1-7]", lambda found: _DAYS[int(found[0]) - 1], text)
+    return named.replace("-", " to ").replace(",", ", ")
