@@ -95,7 +95,7 @@ def _value(state: State, found: _Placeholder, depth: int) -> str:
         return unknown(f"function {name}({arguments})")
     if missing := unknowns(arguments):
         return unknown(missing[0])
-    return function(state, arguments)
+    return function(state, arguments.strip())
 
 
 def _part(state: State, name: str, depth: int) -> str:

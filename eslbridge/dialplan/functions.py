@@ -172,7 +172,6 @@ FUNCTIONS: dict[str, Function] = {
     "module_exists": _module_exists,
     "global_getvar": _global,
     "eval": lambda state, arguments: arguments,
-    "expand": lambda state, arguments: arguments,
     "toupper": lambda state, arguments: arguments.upper(),
     "tolower": lambda state, arguments: arguments.lower(),
 }

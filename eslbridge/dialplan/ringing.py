@@ -43,14 +43,13 @@ def bridge(state: State, data: str, outcome: Outcome) -> str:
         if variables.get(name) or state.own(name):
             state.steps.append(CannotTell(f"what the variable {name} changes about ringing"))
     cause = "DESTINATION_OUT_OF_ORDER"
+    left = _seconds(state, variables)  # for all alternatives together
     tries = max(1, min(100, atoi(variables.get("originate_retries", "1"))))
-    for _ in range(tries):
-        for group in wanted.groups:
-            cause, timed_out = _ring(state, group, variables, outcome, len(wanted.groups) > 1)
-            if cause == SUCCESS or (
-                timed_out and not _is_set(state, variables, "originate_continue_on_timeout")
-            ):
-                return cause
+    for group in wanted.groups * tries:
+        cause, seconds = _ring(state, group, variables, outcome, left, is_forked=len(wanted.groups) > 1)
+        left -= seconds
+        if cause == SUCCESS or left <= 0:
+            return cause
     return cause
 
 
@@ -59,10 +58,6 @@ def _exported(state: State) -> dict[str, str]:
     return {
         name.lower(): value for name in names if (value := state.own(name) or state.own(f"nolocal:{name}"))
     }
-
-
-def _is_set(state: State, variables: Mapping[str, str], name: str) -> bool:
-    return is_true(variables.get(name) or state.own(name))
 
 
 def _seconds(state: State, variables: Mapping[str, str]) -> int:
@@ -138,29 +133,33 @@ def _sofia(state: State, data: str) -> Target:
 
 
 def _ring(
-    state: State, group: tuple[Leg, ...], variables: Mapping[str, str], outcome: Outcome, is_forked: bool
-) -> tuple[str, bool]:
-    """Rings the legs of a group at once: the cause, and whether the time was over."""
+    state: State,
+    group: tuple[Leg, ...],
+    variables: Mapping[str, str],
+    outcome: Outcome,
+    limit: int,
+    *,
+    is_forked: bool,
+) -> tuple[str, int]:
+    """Rings the legs of a group at once, for at most `limit` seconds: the cause, and for how long it rang."""
     targets = [target for leg in group for target in _targets(state, leg)]
     outcomes = [target.failure or _said(outcome(target)) for target in targets]
     targets = [_unreached(target, said) for target, said in zip(targets, outcomes, strict=True)]
-    limit = _seconds(state, variables)
     every = atoi(variables.get("leg_timeout", "")) or None
     alone = len(targets) == 1 and not is_forked
     ends = [
-        _end(target, said, target.seconds or every, limit, alone=alone and _has_no_own_time(state, target))
+        _end(target, said, target.seconds or every, limit, alone=alone and target.kind == "phone")
         for target, said in zip(targets, outcomes, strict=True)
     ]
     ringing = [end for target, end in zip(targets, ends, strict=True) if target.rings]
     answered = next((target for target, end in zip(targets, ends, strict=True) if end[0] == SUCCESS), None)
     if answered:
-        seconds, cause, timed_out = 0, SUCCESS, False
+        seconds, cause = 0, SUCCESS
     elif not ringing:
-        seconds, cause, timed_out = 0, ends[-1][0] if ends else "DESTINATION_OUT_OF_ORDER", False
+        seconds, cause = 0, ends[-1][0] if ends else "DESTINATION_OUT_OF_ORDER"
     else:
         seconds = max(end[1] for end in ringing)
-        timed_out = any(end[2] for end in ringing)
-        cause = "NO_ANSWER" if timed_out else ringing[0][0]
+        cause = "NO_ANSWER" if seconds >= limit else ringing[0][0]
     leg_variables = group[0].variables if group else {}
     caller = _caller(state, {**variables, **leg_variables})
     shown = min(limit, max((target.seconds or every or limit for target in targets), default=limit))
@@ -179,7 +178,7 @@ def _ring(
     state.clock += timedelta(seconds=seconds)
     for target in targets:
         state.steps.extend(_remark(target))
-    return cause, timed_out
+    return cause, seconds
 
 
 def _said(outcome: str) -> str:
@@ -193,35 +192,35 @@ def _unreached(target: Target, said: str) -> Target:
     return replace(target, failure="GATEWAY_DOWN" if target.kind == "gateway" else said)
 
 
-def _has_no_own_time(state: State, target: Target) -> bool:
-    """A user that rings alone, in a call without call_timeout, has its leg_timeout as that of the whole."""
-    return target.kind == "phone" and not state.get("call_timeout")
+def _end(target: Target, said: str, own: int | None, limit: int, *, alone: bool) -> tuple[str, int]:
+    """What one leg ends with, and after how many seconds.
 
-
-def _end(target: Target, said: str, own: int | None, limit: int, *, alone: bool) -> tuple[str, int, bool]:
-    """What one leg counts for, after how many seconds, and whether that is the time of the whole.
-
-    A leg whose own time runs out ends with ALLOTTED_TIMEOUT; what the caller is left with is NO_ANSWER.
+    Its own time is ALLOTTED_TIMEOUT, but for a user that rings alone: there it is that of the whole.
     """
     if target.failure:
-        return target.failure, 0, False
+        return target.failure, 0
     if said != "NO_ANSWER":
-        return said, 0, False
-    if own and own < limit and not alone:
-        return "NO_ANSWER", own, False
-    return "NO_ANSWER", min(own or limit, limit), True
+        return said, 0
+    if own and own < limit:
+        return "NO_ANSWER" if alone else "ALLOTTED_TIMEOUT", own
+    return "NO_ANSWER", limit
 
 
 def _caller(state: State, variables: Mapping[str, str]) -> tuple[str, str]:
     """The caller's name and number that a leg shows."""
-    return (
-        variables.get("origination_caller_id_name")
-        or state.own("effective_caller_id_name")
-        or state.call.caller_name,
-        variables.get("origination_caller_id_number")
-        or state.own("effective_caller_id_number")
-        or state.call.caller_number,
+    name, number = (
+        variables.get(f"origination_{each}") or state.own(f"effective_{each}") or of_the_call
+        for each, of_the_call in (
+            ("caller_id_name", state.call.caller_name),
+            ("caller_id_number", state.call.caller_number),
+        )
     )
+    return _cut(name), _cut(number)
+
+
+def _cut(text: str) -> str:
+    """What the switch leaves of a name or number for a SIP leg: what is after / and : and before @."""
+    return text.partition("@")[0].rpartition("/")[2].rpartition(":")[2]
 
 
 def _remark(target: Target) -> list[Step]:

@@ -52,6 +52,7 @@ CAUSES = {
     "CALL_REJECTED": "rejected",
     "NORMAL_CLEARING": "as at the end of a call",
 }
+_IN_VAIN = ("NO_ANSWER", "ALLOTTED_TIMEOUT")
 _WHEN = {ANSWER: "answered", BUSY: "busy", FAILED: "the carrier refuses the call"}
 _APPLICATIONS = {
     "ivr": "Plays the menu {data}; what the caller presses decides.",
@@ -133,7 +134,7 @@ class _Words:
                 rings = [step for step in some if isinstance(step, Ring)]
                 lines = list(self._rings(rings, file))
                 yield from ((line, False) for line in lines[:-1])
-                yield lines[-1], rings[-1].cause == "NO_ANSWER"
+                yield lines[-1], rings[-1].cause in _IN_VAIN
             else:
                 for step in some:
                     file = step.file if isinstance(step, Matched) else file
@@ -249,7 +250,7 @@ class _Words:
         if silent:
             sentence += f" (not {'; not '.join(silent)})"
         below = tuple(self._branch(branch, file, has_gateway=has_gateway) for branch in ring.branches)
-        if not ring.answered_by and ring.cause != "NO_ANSWER":
+        if not ring.answered_by and ring.cause not in _IN_VAIN:
             sentence += f": {CAUSES.get(ring.cause, ring.cause)}"
         return Line(f"{sentence}.", below)
 

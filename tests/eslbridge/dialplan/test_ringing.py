@@ -50,7 +50,11 @@ CAUSE = "hangup ${originate_disposition}"
         (f"{A},error/USER_BUSY", {"_1020": "unregistered"}, "USER_BUSY"),
         (f"{A},{B}", {"_1020": "busy"}, "NO_ANSWER"),
         (f"{A},{B}", {"_1020": "busy", "_1021": "unregistered"}, "USER_BUSY"),
-        (f"[leg_timeout=2]{A}|[leg_timeout=2]{B}", {}, "NO_ANSWER"),
+        (f"[leg_timeout=2]{A}|[leg_timeout=2]{B}", {}, "ALLOTTED_TIMEOUT"),
+        (f"[leg_timeout=2]{A},{B}", {"_1021": "busy"}, "ALLOTTED_TIMEOUT"),
+        (f"{A},[leg_timeout=2]{B}", {"_1020": "busy"}, "USER_BUSY"),
+        (f"[leg_timeout=2]{A}", {}, "NO_ANSWER"),
+        ("[leg_timeout=2]sofia/gateway/carrier1/1", {}, "ALLOTTED_TIMEOUT"),
     ],
 )
 def test_what_ends_a_bridge_is_left_in_originate_disposition(
@@ -82,10 +86,8 @@ def test_what_cannot_ring_does_not_disturb_what_can(tmp_path: Path, target: str)
         ([f"bridge {A},{B}"], ["1020+1021 60"]),
         (["set call_timeout=20", f"bridge {A},{B}"], ["1020+1021 20"]),
         (["set call_timeout=20", f"bridge {A}|{B}"], ["1020 20"]),  # a time-out ends all of it
-        (
-            ["set call_timeout=20", f"bridge {{originate_continue_on_timeout=true}}{A}|{B}"],
-            ["1020 20", "1021 20"],
-        ),
+        (["set call_timeout=20", f"bridge [leg_timeout=15]{A}|[leg_timeout=15]{B}"], ["1020 15", "1021 5"]),
+        (["set call_timeout=15", f"bridge [leg_timeout=15]{A}|[leg_timeout=15]{B}"], ["1020 15"]),
         ([f"bridge [leg_timeout=15]{A}|[leg_timeout=10]{B}"], ["1020 15", "1021 10"]),
         ([f"bridge {{leg_timeout=15}}{A}|{B}"], ["1020 15", "1021 15"]),
         ([f"bridge {{originate_timeout=9}}{A}"], ["1020 9"]),
@@ -99,7 +101,8 @@ def test_what_cannot_ring_does_not_disturb_what_can(tmp_path: Path, target: str)
     ],
 )
 def test_how_long_and_in_which_order(tmp_path: Path, actions: list[str], expected: list[str]) -> None:
-    assert rung(tmp_path, *actions, "hangup NORMAL_CLEARING") == [*expected, "end NORMAL_CLEARING"]
+    actions = ["set continue_on_fail=true", *actions, "hangup NORMAL_CLEARING"]
+    assert rung(tmp_path, *actions) == [*expected, "end NORMAL_CLEARING"]
 
 
 def test_after_a_refusal_the_next_one_rings(tmp_path: Path) -> None:
@@ -143,6 +146,8 @@ def test_the_caller_id_is_the_effective_one(tmp_path: Path) -> None:
     own = ("set effective_caller_id_number=+19495431333", "set effective_caller_id_name=Sales")
     assert shown("as_it_came", f"bridge {A}") == ("Ada", "+15551230000")
     assert shown("effective", *own, f"bridge {A}") == ("Sales", "+19495431333")
+    colon = ("set effective_caller_id_name=Sales: Ada",)
+    assert shown("cut", *colon, f"bridge {A}")[0] == " Ada"  # as the switch cuts it for a SIP leg
     assert shown("of_the_leg", *own, f"bridge [origination_caller_id_number=7]{A}") == ("Sales", "7")
 
 
