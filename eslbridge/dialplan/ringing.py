@@ -25,6 +25,7 @@ _NOT_KNOWN = (
     "leg_delay_start",
     "campon",
 )
+_GOES_ON = "originate_continue_on_timeout"
 DIAL_STATUS = {"ORIGINATOR_CANCEL": "CANCEL", "USER_BUSY": "BUSY", "NO_ANSWER": "NOANSWER"}
 
 
@@ -43,12 +44,11 @@ def bridge(state: State, data: str, outcome: Outcome) -> str:
         if variables.get(name) or state.own(name):
             state.steps.append(CannotTell(f"what the variable {name} changes about ringing"))
     cause = "DESTINATION_OUT_OF_ORDER"
-    left = _seconds(state, variables)  # for all alternatives together
+    limit = _seconds(state, variables)
     tries = max(1, min(100, atoi(variables.get("originate_retries", "1"))))
     for group in wanted.groups * tries:
-        cause, seconds = _ring(state, group, variables, outcome, left, is_forked=len(wanted.groups) > 1)
-        left -= seconds
-        if cause == SUCCESS or left <= 0:
+        cause, timed_out = _ring(state, group, variables, outcome, limit, is_forked=len(wanted.groups) > 1)
+        if cause == SUCCESS or (timed_out and not is_true(variables.get(_GOES_ON) or state.own(_GOES_ON))):
             return cause
     return cause
 
@@ -140,15 +140,21 @@ def _ring(
     limit: int,
     *,
     is_forked: bool,
-) -> tuple[str, int]:
-    """Rings the legs of a group at once, for at most `limit` seconds: the cause, and for how long it rang."""
+) -> tuple[str, bool]:
+    """Rings the legs of a group at once, at most `limit` seconds: the cause, and whether those are over."""
     targets = [target for leg in group for target in _targets(state, leg)]
     outcomes = [target.failure or _said(outcome(target)) for target in targets]
     targets = [_unreached(target, said) for target, said in zip(targets, outcomes, strict=True)]
     every = atoi(variables.get("leg_timeout", "")) or None
     alone = len(targets) == 1 and not is_forked
     ends = [
-        _end(target, said, target.seconds or every, limit, alone=alone and target.kind == "phone")
+        _end(
+            target,
+            said,
+            target.seconds or every,
+            limit,
+            alone=alone and target.kind == "phone" and not state.get("call_timeout"),
+        )
         for target, said in zip(targets, outcomes, strict=True)
     ]
     ringing = [end for target, end in zip(targets, ends, strict=True) if target.rings]
@@ -178,7 +184,7 @@ def _ring(
     state.clock += timedelta(seconds=seconds)
     for target in targets:
         state.steps.extend(_remark(target))
-    return cause, seconds
+    return cause, bool(ringing) and seconds >= limit
 
 
 def _said(outcome: str) -> str:
@@ -195,13 +201,15 @@ def _unreached(target: Target, said: str) -> Target:
 def _end(target: Target, said: str, own: int | None, limit: int, *, alone: bool) -> tuple[str, int]:
     """What one leg ends with, and after how many seconds.
 
-    Its own time is ALLOTTED_TIMEOUT, but for a user that rings alone: there it is that of the whole.
+    Its own time is ALLOTTED_TIMEOUT, but for a user that rings alone in a call without call_timeout: there it
+    is that of the whole. Seen on a real switch, which counts whole seconds: a leg's own time is over a second
+    after it, so that the time of the whole comes first if it is no longer than that.
     """
     if target.failure:
         return target.failure, 0
     if said != "NO_ANSWER":
         return said, 0
-    if own and own < limit:
+    if own and own + 1 < limit:
         return "NO_ANSWER" if alone else "ALLOTTED_TIMEOUT", own
     return "NO_ANSWER", limit
 

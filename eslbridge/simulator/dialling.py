@@ -23,6 +23,7 @@ class Ringing:
 
     channel: Channel
     until: float | None = None
+    own_limit: bool = False
     silent_until: float | None = None
 
     @property
@@ -39,16 +40,19 @@ class Ringing:
 class Dialling:
     """One attempt: what was asked, who for, and which legs it made.
 
-    ``deadline`` is the loop's time that all alternatives share. ``forked``: there are several legs.
+    ``timeout`` is how long each alternative may ring (of the loop's time), ``deadline`` when that is over for
+    the present one. ``forked``: there are several legs.
     """
 
     switch: Switch
     caller: Channel | None
     variables: dict[str, str]
-    deadline: float
+    timeout: float
     cid_name: str = ""
     cid_number: str = ""
     forked: bool = False
+    deadline: float = float("inf")
+    timed_out: bool = False
     legs: list[Channel] = field(default_factory=list)
 
     @property
@@ -62,7 +66,12 @@ class Dialling:
     def over(self) -> bool:
         """Whether no further alternative is to be tried."""
         gone = self.caller is not None and not self.caller.up
-        return gone or asyncio.get_running_loop().time() >= self.deadline
+        return gone or (self.timed_out and self.variables.get("originate_continue_on_timeout") != "true")
+
+    def is_own_limit(self, endpoint: Endpoint) -> bool:
+        """Whether a user that rings alone is dialled for its own time as that of the whole."""
+        limited = self.caller is not None and bool(self.caller.text("call_timeout"))
+        return endpoint.user is not None and not self.forked and not limited
 
     def seconds(self, endpoint: Endpoint, name: str) -> float | None:
         """A time limit of one leg."""
@@ -90,7 +99,7 @@ async def dial(
     if not groups:
         return None, "DESTINATION_OUT_OF_ORDER"
     seconds = _timeout(variables, caller, timeout) * switch.options.ring_second
-    dialling = Dialling(switch, caller, variables, asyncio.get_running_loop().time() + seconds, *cid)
+    dialling = Dialling(switch, caller, variables, seconds, *cid)
     dialling.forked = len(groups) > 1 or len(groups[0]) > 1
     if caller is not None and caller.answered:
         caller.set_call_state("RING_WAIT")
@@ -120,6 +129,8 @@ async def _ring_group(dialling: Dialling, group: list[Leg]) -> tuple[Channel | N
         cause = refusal or cause
     if not endpoints:
         return None, cause
+    dialling.deadline = asyncio.get_running_loop().time() + dialling.timeout
+    dialling.timed_out = False
     rung = [_ring(dialling, endpoint) for endpoint in endpoints]
     caller = dialling.caller
     if caller is not None:
@@ -133,10 +144,10 @@ def _ring(dialling: Dialling, endpoint: Endpoint) -> Ringing:
     now = asyncio.get_running_loop().time()
     one = Ringing(_create_leg(dialling, endpoint))
     own = dialling.seconds(endpoint, "leg_timeout")
-    # A user that rings alone is dialled by an originate of its own, which asks the caller's time-out first.
-    alone = endpoint.user is not None and not dialling.forked
-    if own is not None and not (alone and dialling.caller and dialling.caller.text("call_timeout")):
+    # The switch counts whole seconds, and a leg's own time is over a second after it: the other comes first.
+    if own is not None and own + dialling.switch.options.ring_second < dialling.timeout:
         one.until = now + own
+        one.own_limit = dialling.is_own_limit(endpoint)
     silence = dialling.seconds(endpoint, "leg_progress_timeout")
     if silence is not None:
         one.silent_until = now + silence
@@ -185,6 +196,7 @@ def _end_late(dialling: Dialling, alive: list[Ringing], silence: float) -> str:
     cause = _drop_late(dialling, alive, now)
     quiet_too_long = now >= silence and all(one.silent for one in alive if one.channel.up)
     if now >= dialling.deadline or quiet_too_long:
+        dialling.timed_out = now >= dialling.deadline
         cause = "NO_ANSWER"
         _cancel([one.channel for one in alive if one.channel.up], cause)
     return cause
@@ -209,8 +221,7 @@ def _drop_late(dialling: Dialling, alive: list[Ringing], now: float) -> str:
         if one.silent and one.silent_until is not None and one.silent_until <= now:
             cause = "PROGRESS_TIMEOUT"
         elif one.until is not None and one.until <= now:
-            alone = one.channel.dialled_user is not None and not dialling.forked
-            cause = "NO_ANSWER" if alone else "ALLOTTED_TIMEOUT"
+            cause = "NO_ANSWER" if one.own_limit else "ALLOTTED_TIMEOUT"
         else:
             continue
         _cancel([one.channel], cause)

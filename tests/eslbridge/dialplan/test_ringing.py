@@ -53,7 +53,7 @@ CAUSE = "hangup ${originate_disposition}"
         (f"[leg_timeout=2]{A}|[leg_timeout=2]{B}", {}, "ALLOTTED_TIMEOUT"),
         (f"[leg_timeout=2]{A},{B}", {"_1021": "busy"}, "ALLOTTED_TIMEOUT"),
         (f"{A},[leg_timeout=2]{B}", {"_1020": "busy"}, "USER_BUSY"),
-        (f"[leg_timeout=2]{A}", {}, "NO_ANSWER"),
+        (f"[leg_timeout=2]{A}", {}, "ALLOTTED_TIMEOUT"),
         ("[leg_timeout=2]sofia/gateway/carrier1/1", {}, "ALLOTTED_TIMEOUT"),
     ],
 )
@@ -86,7 +86,12 @@ def test_what_cannot_ring_does_not_disturb_what_can(tmp_path: Path, target: str)
         ([f"bridge {A},{B}"], ["1020+1021 60"]),
         (["set call_timeout=20", f"bridge {A},{B}"], ["1020+1021 20"]),
         (["set call_timeout=20", f"bridge {A}|{B}"], ["1020 20"]),  # a time-out ends all of it
-        (["set call_timeout=20", f"bridge [leg_timeout=15]{A}|[leg_timeout=15]{B}"], ["1020 15", "1021 5"]),
+        (["set call_timeout=20", f"bridge [leg_timeout=15]{A}|[leg_timeout=15]{B}"], ["1020 15", "1021 15"]),
+        (
+            ["set call_timeout=20", f"bridge {{originate_continue_on_timeout=true}}{A}|{B}"],
+            ["1020 20", "1021 20"],
+        ),
+        (["set call_timeout=16", f"bridge [leg_timeout=15]{A}|[leg_timeout=15]{B}"], ["1020 15"]),
         (["set call_timeout=15", f"bridge [leg_timeout=15]{A}|[leg_timeout=15]{B}"], ["1020 15"]),
         ([f"bridge [leg_timeout=15]{A}|[leg_timeout=10]{B}"], ["1020 15", "1021 10"]),
         ([f"bridge {{leg_timeout=15}}{A}|{B}"], ["1020 15", "1021 15"]),
@@ -103,6 +108,11 @@ def test_what_cannot_ring_does_not_disturb_what_can(tmp_path: Path, target: str)
 def test_how_long_and_in_which_order(tmp_path: Path, actions: list[str], expected: list[str]) -> None:
     actions = ["set continue_on_fail=true", *actions, "hangup NORMAL_CLEARING"]
     assert rung(tmp_path, *actions) == [*expected, "end NORMAL_CLEARING"]
+
+
+def test_the_own_time_of_a_user_alone_is_that_of_the_whole_if_there_is_no_other(tmp_path: Path) -> None:
+    actions = ("set continue_on_fail=true", f"bridge [leg_timeout=2]{A}", CAUSE)
+    assert rung(tmp_path, *actions) == ["1020 2", "end NO_ANSWER"]
 
 
 def test_after_a_refusal_the_next_one_rings(tmp_path: Path) -> None:
