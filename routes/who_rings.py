@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from agents import presence
 from agents.models import Agent
+from agents.switchxml import GONE
 from eslbridge.dialplan import (
     NO_ANSWER,
     UNREGISTERED,
@@ -149,9 +150,15 @@ def _tell(found: Configuration, domain: str, values: dict[str, Any]) -> Told:
         user=caller if is_own else "",
         domain=domain,
         zone=own_zone(),
+        stored={GONE: _gone()},
     )
     outcome = _phones_now() if values["phones_now"] else nobody_answers
     return Told(outline(explore(found, call, outcome), names()), notes)
+
+
+def _gone() -> dict[str, str]:
+    """Whom the switch refuses because they are off. Who was deleted is known to the switch alone."""
+    return dict.fromkeys(Agent.objects.filter(is_active=False).values_list("extension", flat=True), "1")
 
 
 def _moment(at: datetime | None) -> datetime:

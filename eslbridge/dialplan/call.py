@@ -82,6 +82,8 @@ class Call:
     """What was set on the switch while it runs (global_setvar)."""
     usage: Mapping[str, int] = field(default_factory=dict)
     """Calls that count against limits now, by “realm_id” (patchbay_busy_1020)."""
+    stored: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What mod_db keeps, by realm and key; of other realms nothing can be told."""
 
 
 @dataclass

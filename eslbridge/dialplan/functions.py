@@ -126,6 +126,15 @@ def _limit_usage(state: State, arguments: str) -> str:
     return str(state.usage("_".join(parts[1:3]))) if len(parts) >= 3 else unknown(f"limit_usage({arguments})")
 
 
+def _db(state: State, arguments: str) -> str:
+    """What the switch keeps on its own disk is known as far as the call says it."""
+    verb, _, key = arguments.partition("/")
+    if verb != "select" or key.partition("/")[0] not in state.call.stored:
+        return unknown(f"function db({arguments})")
+    realm, _, name = key.partition("/")
+    return state.call.stored[realm].get(name, "")
+
+
 def group_call(state: State, arguments: str) -> str:
     """The dial string of a group of the directory."""
     group, _, flags = arguments.partition("+")
@@ -166,6 +175,7 @@ FUNCTIONS: dict[str, Function] = {
     "strftime_tz": _strftime_tz,
     "limit_usage": _limit_usage,
     "limit_hash_usage": lambda state, arguments: _limit_usage(state, f"hash {arguments}"),
+    "db": _db,
     "group_call": group_call,
     "sofia_contact": _sofia_contact,
     "verto_contact": lambda state, arguments: "error/user_not_registered",

@@ -21,7 +21,8 @@ def state(tmp_path: Path) -> State:
         "autoload_configs/modules.conf.xml": modules,
     }
     found = configured(tmp_path, rule(condition('field="destination_number" expression="^x$"')), **files)
-    asked = call(usage={"patchbay_busy_1021": 2}, global_variables={"runs": "yes"})
+    kept = {"gone": {"1020": "1"}}
+    asked = call(usage={"patchbay_busy_1021": 2}, global_variables={"runs": "yes"}, stored=kept)
     state = State(asked, found, DOMAIN, "100", "public", THURSDAY)
     for name, value in {"a": "1", "name": "a", "long": "9543", "text": "O'Neil"}.items():
         state.set(name, value)
@@ -60,6 +61,8 @@ def state(tmp_path: Path) -> State:
         ("${cond(1 == 2 ? yes)}", ""),
         ("${cond(nothing)}", "-ERR"),
         ("${limit_usage(hash patchbay busy_1020)}", "0"),
+        ("${db(select/gone/1020)}", "1"),
+        ("${db(select/gone/1021)}", ""),
         (
             "${cond(${limit_usage(hash patchbay busy_1021)} == 0 ? user/1021@d : error/USER_BUSY)}",
             "error/USER_BUSY",
@@ -83,6 +86,7 @@ def test_a_text_becomes_what_the_switch_makes_of_it(state: State, text: str, bec
     [
         ("x${sip_h_X-Tenant}", "variable sip_h_X-Tenant"),
         ("${hash(select/a/b)}", "function hash(select/a/b)"),
+        ("${db(select/other/1020)}", "function db(select/other/1020)"),
         ("${cond(${uuid} == 1 ? a : b)}", "variable uuid"),
         ("${system(touch /tmp/x)}", "function system(touch /tmp/x)"),
     ],
