@@ -15,6 +15,9 @@ from .validators import is_email_for_switch
 # Our own dialplan context: agents come here first. In vanilla's `default` an agent 3001 would be a
 # conference room and 5000 a menu; what is no agent's number falls through to `default`.
 CONTEXT = "patchbay"
+# Who is sent on by a phone (a REFER) takes over the rights of that phone: see `routes.switchxml.context`.
+TRANSFERRED = f"{CONTEXT}_transferred"
+ON_TRANSFER = f"execute_extension {TRANSFERRED} XML {CONTEXT}"
 RING_SECONDS = 30
 GONE = "patchbay_gone"  # the realm of mod_db with the extensions of agents who are gone
 SIP_PROFILE = "internal"
@@ -73,6 +76,7 @@ def _variables(agent: Agent) -> Iterator[Element]:
     yield _variable("patchbay_agent", agent.extension)
     yield _variable("execute_on_answer", _counted(agent))
     yield _variable("limit_ignore_transfer", "true")
+    yield _variable("execute_on_blind_transfer", ON_TRANSFER)
     yield _variable("toll_allow", agent.toll_allow)
     yield _variable("effective_caller_id_name", agent.shown_name, "Caller ID name")
     yield _variable("effective_caller_id_number", agent.shown_number, "Caller ID number")

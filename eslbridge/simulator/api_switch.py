@@ -118,8 +118,11 @@ def _echo(switch: Switch, arguments: str) -> str:
 
 
 def _regex(switch: Switch, arguments: str) -> str:
-    text, _, rest = arguments.partition("|")
-    pattern, bar, replacement = rest.partition("|")
+    delimiter = "|"
+    if re.match(r"m:[|~/].", arguments):
+        delimiter, arguments = arguments[2], arguments[3:]
+    text, _, rest = arguments.partition(delimiter)
+    pattern, bar, replacement = rest.partition(delimiter)
     match = search(pattern, text)
     if not bar:
         return "true" if match else "false"

@@ -20,6 +20,13 @@ def run_hooks(channel: Channel, moment: str) -> None:
         _call_api(channel, value)
 
 
+async def run_hooks_in_turn(channel: Channel, moment: str) -> None:
+    """Runs what variables ask for at ``blind_transfer``, to its end."""
+    known = {**channel.switch.variables, **channel.variables}
+    for value in _values(known, f"execute_on_{moment}"):
+        await run_application(channel, *_split(value))
+
+
 def run_last_hooks(channel: Channel) -> None:
     """Runs what was asked for at the end of a leg."""
     for name in ("api_hangup_hook", "api_reporting_hook"):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .bridging import hold, transfer, unhold
+from .bridging import hold, unhold
 from .channel import Channel
 from .farend import (
     Invite,
@@ -21,6 +21,7 @@ from .farend import (
     say_bye,
     status_of,
 )
+from .referring import refer
 from .userfiles import digest_secret
 
 if TYPE_CHECKING:
@@ -140,8 +141,7 @@ class Phone:
 
     def _refer(self, number: str) -> None:
         for channel in list(self.channels):
-            if channel.partner is not None:
-                transfer(channel.partner, number)
+            refer(channel, number)
 
     # What the switch asks of the far end of a channel
 

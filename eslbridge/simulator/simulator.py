@@ -17,6 +17,7 @@ from .farend import Outside
 from .faults import Faults
 from .listener import Listener
 from .phones import Phone
+from .referring import refer
 
 START_SECONDS = 60.0
 
@@ -218,6 +219,10 @@ class Simulator:
     ) -> str:
         """Somebody outside dials a DID. Returns the UUID of the inbound channel."""
         return self.switch.in_loop(self.switch.call_from_outside, did, caller, caller_name)
+
+    def refer(self, uuid: str, number: str) -> None:
+        """Whoever is at the far end of that channel sends the other party to a number: a REFER."""
+        self.switch.in_loop(lambda: refer(self.switch.channels[uuid], number))
 
     def hang_up_later(self, uuid: str, seconds: float) -> None:
         """The party that called puts the receiver down after a while."""

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from agents.switchxml import CONTEXT, GONE, agents_rule
+from agents.switchxml import CONTEXT, GONE, TRANSFERRED, agents_rule
 from eslbridge.publishing import Check, Rendered, Target, publishes_always
 from eslbridge.switchxml import Element, Expression, Include, document
 
@@ -26,7 +26,9 @@ def context_file(path: str, target: Target) -> Rendered:
     conferences. Nothing that looks like a telephone number ever gets there.
     """
     rules = (
+        *_transferred(),
         _understood(),
+        _forwarded(),
         *_premium(),
         Include(f"{CONTEXT}/*.xml"),
         agents_rule(target),
@@ -56,6 +58,34 @@ def context_file(path: str, target: Target) -> Rendered:
     )
 
 
+# What a leg may do, and is called by, when it is sent on.
+_RIGHTS = ("toll_allow", "callgroup", "outbound_caller_id_number", "outbound_caller_id_name")
+
+
+def _transferred() -> list[Element]:
+    """Runs on a leg at the moment when the other one sends it on (`execute_on_blind_transfer`).
+
+    It takes over the rights of the agent's phone that sends it: neither has a caller from outside the rights
+    of a number that he was forwarded to, nor can he send an agent's phone, or a callee, abroad on the
+    agent's account. Other transfers, by the dialplan or by a button, change nothing.
+    """
+    number = condition("destination_number", f"^{TRANSFERRED}$")
+    sender = "${uuid_getvar(${signal_bond} %s)}"  # answers an error, and no digits, when there is none
+    given = [setting(name, Expression(sender % name), inline=True) for name in _RIGHTS]
+    none = [setting(name, "", inline=True, tag="anti-action") for name in _RIGHTS]
+    end = action("eval", "done")
+    return [
+        extension(
+            TRANSFERRED,
+            number,
+            condition(sender % "endpoint_disposition", "^BLIND_TRANSFER$"),
+            condition(sender % "patchbay_agent", "^[1-9][0-9]{3,5}$", *given, *none, goes_on=True),
+            Element("condition", {"break": "never"}, (setting("patchbay_forward", ""), end)),
+        ),
+        extension(f"{TRANSFERRED}_otherwise", Element("condition", number.attributes, (end,))),
+    ]
+
+
 def _understood() -> Element:
     """What was dialled as E.164 without +, in `patchbay_number`; empty for extensions and services."""
     nothing = [
@@ -64,6 +94,7 @@ def _understood() -> Element:
         setting("patchbay_application", "", inline=True),
         setting("patchbay_reason", f"404 {REASONS[NO_ROUTE]}", inline=True),
         setting("patchbay_cause", "NO_ROUTE_DESTINATION", inline=True),
+        setting("patchbay_forwarded", "", inline=True),
     ]
     forms = [
         Element(
@@ -79,6 +110,13 @@ def _understood() -> Element:
     ]
     start = Element("condition", {"break": "never"}, tuple(nothing))
     return extension("patchbay_number", start, *forms, goes_on=True)
+
+
+def _forwarded() -> Element:
+    """An administrator sends calls to this number, whoever calls: its class is allowed, for it alone."""
+    toll = setting("patchbay_forwarded", Expression("${patchbay_forward_toll}"), inline=True)
+    same = condition(f"${{patchbay_forward}}={NUMBER}", r"^([0-9]+)=\1$", toll)
+    return extension("patchbay_forwarded", same, goes_on=True)
 
 
 def _premium() -> list[Element]:

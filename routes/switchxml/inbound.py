@@ -3,6 +3,7 @@
 from django.conf import settings
 
 from agents.models import Agent
+from agents.switchxml import CONTEXT, ON_TRANSFER
 from eslbridge.publishing import Rendered, Target, publishes
 from eslbridge.switchxml import Element
 
@@ -62,6 +63,9 @@ def _extensions(route: InboundRoute, target: Target, revision: Element) -> list[
     first = (
         setting("domain_name", target.domain),
         setting("patchbay_did", route.did),
+        # Whom a phone sends the caller to is understood by the agents' rules, with the rights of that phone.
+        setting("force_transfer_context", CONTEXT),
+        setting("execute_on_blind_transfer", ON_TRANSFER),
         revision,
     )
     number = condition("destination_number", did_expression(route.did, settings.DEFAULT_REGION))

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 
+from agents.switchxml import ON_TRANSFER
 from eslbridge.publishing import Rendered, Target, publishes
 from eslbridge.switchxml import Element, Expression
 
@@ -13,6 +14,8 @@ from .hours import hours_conditions
 from .parts import BY_NAME, CONTEXT, action, condition, extension, setting, with_revision
 
 NUMBER = "${patchbay_number}"
+# The classes of calls that the caller may make, and that of the number that he was forwarded to.
+ALLOWED = "${toll_allow},${patchbay_forwarded}"
 
 
 def outbound_path(route: OutboundRoute) -> str:
@@ -72,7 +75,7 @@ def _refusals(route: OutboundRoute) -> list[Element]:
     checks = []
     if route.hours:
         checks += [*hours_conditions(route.hours), _unless("${patchbay_hours}", "^open$", "closed")]
-    checks.append(_unless("${toll_allow}", _toll(route), route.toll_class))
+    checks.append(_unless(ALLOWED, _toll(route), route.toll_class))
     if route.group_list:
         checks.append(_unless("${callgroup}", _group(route), "group"))
     unsaid = condition("${patchbay_refused}", "^$")
@@ -106,12 +109,14 @@ def _rule(route: OutboundRoute, revision: Element) -> Element:
         setting("hangup_after_bridge", "true"),
         setting("continue_on_fail", causes),
         *_caller_id(route),
+        # The callee may be sent on, too.
+        action("export", f"nolocal:execute_on_blind_transfer={ON_TRANSFER}"),
         # What the last attempt says; without any, every gateway is at its limit.
         setting("originate_disposition", "NORMAL_CIRCUIT_CONGESTION"),
         *ways(route.gateways, "${patchbay_digits}"),
         action("hangup", Expression("${originate_disposition}")),
     ]
-    return extension(f"outbound_{route.pk}", *conditions, condition("${toll_allow}", _toll(route), *actions))
+    return extension(f"outbound_{route.pk}", *conditions, condition(ALLOWED, _toll(route), *actions))
 
 
 def _caller_id(route: OutboundRoute) -> list[Element]:

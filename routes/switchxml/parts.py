@@ -101,13 +101,20 @@ def voicemail(extension: str, target: Target) -> list[Element]:
 
 
 def forward(number: str) -> list[Element]:
-    """Call a number outside by the outbound route that takes it: an administrator has allowed it here."""
+    """Call a number outside by the outbound route that takes it: an administrator has allowed it here.
+
+    Allowed is this number only: the variables stay on the caller's leg, who may be transferred later.
+    """
     try:
         plan = outbound.plan(number)
     except outbound.NotAllowed:
         return [action("hangup", "NO_ROUTE_DESTINATION")]
     shown = [setting("outbound_caller_id_number", plan.caller_id)] if plan.caller_id else []
-    return [*shown, setting("toll_allow", plan.route.toll_class), transfer(number)]
+    allowed = [
+        setting("patchbay_forward", number.removeprefix("+")),
+        setting("patchbay_forward_toll", plan.route.toll_class),
+    ]
+    return [*shown, *allowed, transfer(number)]
 
 
 def dial_string(destination: Destination, of: Pointing, target: Target) -> str:
