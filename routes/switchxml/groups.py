@@ -1,10 +1,11 @@
 """A ring group in the agents' context."""
 
 from hashlib import sha256
+from itertools import cycle, islice
 
 from agents.models import Agent
 from eslbridge.publishing import Rendered, Target, publishes
-from eslbridge.switchxml import Element, Expression
+from eslbridge.switchxml import Element
 
 from ..destinations import AGENT, Destination
 from ..models import Gateway, InboundRoute, OutboundRoute, RingGroup
@@ -12,19 +13,20 @@ from .dependents import of_routing, pointing_at
 from .parts import (
     BY_NAME,
     CONTEXT,
-    action,
+    bridges,
     condition,
-    dial_string,
     extension,
     go_to,
     instead,
+    rung,
     setting,
     with_revision,
 )
 
 # So many attempts one after another are written out; with 3 seconds each that is five minutes.
 MOST_STEPS = 100
-_SAFE_NAME = r"^([^{}\\$]{0,60})$"
+# The beginning of a name until what the switch would expand, or would cut it at.
+_SAFE_NAME = r"""^([^{}\\$"@:/]{1,60})"""
 
 
 def group_path(group: RingGroup) -> str:
@@ -70,7 +72,7 @@ def _rule(group: RingGroup, target: Target, revision: Element) -> Element:
 
 
 def _prefix(prefix: str) -> Element:
-    """Before the caller's name; a name that the switch would expand is left out, never expanded."""
+    """Before the caller's name; what the switch would expand in it is left out, never expanded."""
     return condition(
         "caller_id_name",
         _SAFE_NAME,
@@ -81,13 +83,10 @@ def _prefix(prefix: str) -> Element:
 
 
 def _ringing(group: RingGroup, target: Target, start: list[Element], end: list[Element]) -> Element:
-    members = [text for each in group.members if (text := _member(each, group, target))]
+    members = [calls for each in group.members if (calls := _member(each, group, target))]
     always = {"break": "never"}
     if group.strategy == RingGroup.Strategy.AT_ONCE:
-        at_once = [
-            setting("call_timeout", group.total_seconds),
-            action("bridge", Expression(",".join(members))),
-        ]
+        at_once = [setting("call_timeout", group.total_seconds), *bridges(_at_once(members))]
         return Element("condition", always, (*start, *(at_once if members else []), *end))
     in_order = [*start, *_steps(members, group), *end]
     if group.strategy == RingGroup.Strategy.IN_ORDER:
@@ -99,12 +98,20 @@ def _ringing(group: RingGroup, target: Target, start: list[Element], end: list[E
     return condition(f"${{{variable}}}", f"^{members_key(group)}$", *longest_idle, *instead(in_order))
 
 
-def _member(destination: Destination, group: RingGroup, target: Target) -> str:
+def _at_once(members: list[list[str]]) -> list[str]:
+    """Everybody; then the numbers outside by their next gateways. Numbers come first: the switch says of a
+    bridge what became of the first leg in it, and that is how it is known whether the way was bad."""
+    numbers_first = sorted(members, key=lambda calls: len(calls) == 1)
+    most = max((len(calls) for calls in members), default=0)
+    return [",".join(calls[turn] for calls in numbers_first if turn < len(calls)) for turn in range(most)]
+
+
+def _member(destination: Destination, group: RingGroup, target: Target) -> list[str]:
     """What rings one member; while an agent talks, and busy ones are skipped, a refusal instead."""
-    text = dial_string(destination, group, target)
-    if text and destination.kind == AGENT:
-        return _unless_busy(group.target(destination).extension, group, target)
-    return text
+    calls = rung(destination, group, target)
+    if calls and destination.kind == AGENT:
+        return [_unless_busy(group.target(destination).extension, group, target)]
+    return calls
 
 
 def _unless_busy(extension: str, group: RingGroup, target: Target) -> str:
@@ -114,12 +121,12 @@ def _unless_busy(extension: str, group: RingGroup, target: Target) -> str:
     return f"${{cond(${{limit_usage(hash patchbay busy_{extension})}} == 0 ? {phone} : error/USER_BUSY)}}"
 
 
-def _by_idleness(group: RingGroup, target: Target) -> list[str]:
+def _by_idleness(group: RingGroup, target: Target) -> list[list[str]]:
     """The agents by the places that the worker gives them, then the numbers outside, which are never idle."""
     agents = ringing_agents(group)
     places = [f"${{{idle_variable(group)}_{place}}}" for place in range(1, len(agents) + 1)]
-    numbers = [dial_string(each, group, target) for each in group.members if each.kind != AGENT]
-    return [_unless_busy(place, group, target) for place in places] + [text for text in numbers if text]
+    numbers = [rung(each, group, target) for each in group.members if each.kind != AGENT]
+    return [*([_unless_busy(place, group, target)] for place in places), *filter(None, numbers)]
 
 
 def ringing_agents(group: RingGroup) -> list[str]:
@@ -138,12 +145,12 @@ def members_key(group: RingGroup) -> str:
     return sha256(" ".join(ringing_agents(group)).encode()).hexdigest()[:12]
 
 
-def _steps(members: list[str], group: RingGroup) -> list[Element]:
+def _steps(members: list[list[str]], group: RingGroup) -> list[Element]:
     """Each member in turn for its seconds, from the front again, until the seconds in all are used up."""
     left, steps = group.total_seconds, []
-    while members and left > 0 and len(steps) < 2 * MOST_STEPS:
-        member = members[len(steps) // 2 % len(members)]
-        seconds = min(left, group.ring_seconds)
-        steps += [setting("call_timeout", seconds), action("bridge", Expression(member))]
-        left -= seconds
+    for member in islice(cycle(members), MOST_STEPS):
+        if left <= 0:
+            break
+        steps += [setting("call_timeout", min(left, group.ring_seconds)), *bridges(member)]
+        left -= group.ring_seconds
     return steps

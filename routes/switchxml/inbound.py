@@ -13,12 +13,12 @@ from ..patterns import did_expression
 from .dependents import of_holidays, of_hours, of_routing, pointing_at
 from .hours import hours_conditions
 from .parts import (
-    action,
+    bridges,
     condition,
-    dial_string,
     extension,
     go_to,
     instead,
+    rung,
     setting,
     transfer,
     voicemail,
@@ -95,7 +95,7 @@ def _open_actions(route: InboundRoute, target: Target) -> list[Element]:
         setting("call_timeout", route.ring_seconds),
         setting("hangup_after_bridge", "true"),
         setting("continue_on_fail", "true"),
-        action("bridge", dial_string(route.destination, route, target) or "error/SUBSCRIBER_ABSENT"),
+        *bridges(rung(route.destination, route, target) or ["error/SUBSCRIBER_ABSENT"]),
         transfer(f"next_{route.digits}", "public"),
     ]
 

@@ -11,7 +11,7 @@ from ..outbound import REASONS
 from ..patterns import numbers_expression, premium_expression
 from .dependents import of_holidays, of_hours
 from .hours import hours_conditions
-from .parts import BY_NAME, CONTEXT, action, condition, extension, setting, with_revision
+from .parts import BY_NAME, CONTEXT, PROGRESS_SECONDS, action, condition, extension, setting, with_revision
 
 NUMBER = "${patchbay_number}"
 # The classes of calls that the caller may make, and that of the number that he was forwarded to.
@@ -133,11 +133,6 @@ def _caller_id(route: OutboundRoute) -> list[Element]:
     name = settings.DEFAULT_CALLER_NAME or number
     both = (("effective_caller_id_number", number), ("effective_caller_id_name", name))
     return [setting(variable, value) for variable, value in both if value]
-
-
-# A gateway that says nothing at all costs half a minute. One that does not even say so soon that the number
-# rings is given up when there is another; carriers may need seconds for that.
-PROGRESS_SECONDS = 10
 
 
 def ways(gateways: list[Gateway], digits: str, *, limited: bool = True) -> list[Element]:

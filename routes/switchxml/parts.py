@@ -9,9 +9,13 @@ from eslbridge.switchxml import Element, Expression, document
 
 from .. import outbound
 from ..destinations import MESSAGE, NUMBER, ROUTE, VOICEMAIL, Destination
+from ..models.outbound import WAY_CAUSES
 from ..models.pointing import Pointing
 
 BY_NAME = "dialplan/patchbay"
+# A gateway that says nothing at all costs half a minute. One that does not even say so soon that the number
+# rings is given up when there is another; carriers may need seconds for that.
+PROGRESS_SECONDS = 10
 
 
 def action(application: str, data: str = "", *, inline: bool = False, tag: str = "action") -> Element:
@@ -117,14 +121,35 @@ def forward(number: str) -> list[Element]:
     return [*shown, *allowed, transfer(number)]
 
 
-def dial_string(destination: Destination, of: Pointing, target: Target) -> str:
-    """What `bridge` rings: an agent's phone, or a number outside by its gateways in order. Empty: nothing."""
+def rung(destination: Destination, of: Pointing, target: Target) -> list[str]:
+    """What `bridge` rings, one after the other: an agent's phone, or a number outside by each gateway.
+    Empty: nothing."""
     if destination.kind == "agent":
         found = of.target(destination)
-        return f"user/{found.extension}@{target.domain}" if found and found.is_active else ""
+        return [f"user/{found.extension}@{target.domain}"] if found and found.is_active else []
     try:
         plan = outbound.plan(destination.target)
     except outbound.NotAllowed:
-        return ""
-    shown = f"[origination_caller_id_number={plan.caller_id}]" if plan.caller_id else ""
-    return "|".join(f"{shown}sofia/gateway/{gateway.name}/{plan.digits}" for gateway in plan.gateways)
+        return []
+    shown = [f"origination_caller_id_number={plan.caller_id}"] if plan.caller_id else []
+    patience = [f"leg_progress_timeout={PROGRESS_SECONDS}"]
+    last = len(plan.gateways) - 1
+    return [
+        _with([*shown, *(patience if place < last else [])], f"sofia/gateway/{gateway.name}/{plan.digits}")
+        for place, gateway in enumerate(plan.gateways)
+    ]
+
+
+def _with(variables: list[str], call: str) -> str:
+    return f"[{','.join(variables)}]{call}" if variables else call
+
+
+def bridges(calls: list[str]) -> list[Element]:
+    """Rings the first; the next when the way to that one was bad, not when the callee did not want the call.
+
+    (`a|b` would also ring a callee who is busy again, and does not mean what it seems to among others that
+    ring at the same time.)
+    """
+    first, others = calls[:1], calls[1:]
+    again = f"${{cond(${{regex(m:~${{originate_disposition}}~{'|'.join(WAY_CAUSES)})}} == true ? %s)}}"
+    return [action("bridge", Expression(call)) for call in (*first, *(again % each for each in others))]

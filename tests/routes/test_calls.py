@@ -194,8 +194,15 @@ def test_members_see_for_whom_they_answer_and_nothing_that_a_caller_sends_is_exp
     ready(office)
     office.outside_calls(DID, name="O'Brien, Zoë")
     assert office.switch.phones["2020"].received[-1].caller_name == "Sales O'Brien, Zoë"
-    office.outside_calls(DID, name="${system(touch /tmp/x)}")
-    assert office.switch.phones["2020"].received[-1].caller_name == "Sales"
+    for name, shown in (
+        ("${system(touch /tmp/x)}", "Sales"),
+        ("Joe ${system(touch /tmp/x)}", "Sales Joe "),
+        ("Acme: Joe", "Sales Acme"),
+        ('O"Neil', "Sales O"),
+        ("x" * 200, "Sales " + "x" * 60),
+    ):
+        office.outside_calls(DID, name=name)
+        assert office.switch.phones["2020"].received[-1].caller_name == shown
 
 
 def test_a_number_outside_is_a_member(office: Office, people: dict[str, Agent]) -> None:
@@ -205,6 +212,44 @@ def test_a_number_outside_is_a_member(office: Office, people: dict[str, Agent]) 
     office.behave("no_answer", "2020")
     assert office.outside_calls(DID) == {"2020": 1, "carrier1": 1}
     assert office.sent == [("carrier1", "+12025550123", "+19495550000")]
+
+
+@pytest.mark.parametrize("strategy", ["at_once", "in_order", "longest_idle"])
+def test_numbers_outside_are_rung_by_the_next_gateway_when_the_way_is_bad(
+    office: Office, people: dict[str, Agent], strategy: str
+) -> None:
+    make_outbound(make_gateway("carrier1"), second_gateway=make_gateway("carrier2"))
+    group = make_group(
+        people["2020"],
+        "+12025550123",
+        "+12025550124",
+        extension=6000,
+        strategy=strategy,
+        ring_seconds=3,
+        total_seconds=9,
+    )
+    make_route(did=DID, destination=to(group))
+    ready(office)
+    office.behave("busy", "2020")
+    outside = office.switch.outside
+    outside.gateways = {"carrier1": "congested", "carrier2": "busy"}
+    assert office.outside_calls(DID) == {"2020": 1, "carrier1": 2, "carrier2": 2}
+    outside.gateways = {"carrier1": "busy"}
+    assert office.outside_calls(DID) == {"2020": 1, "carrier1": 2}
+
+
+def test_a_number_that_is_busy_is_not_rung_again_by_the_next_gateway(
+    office: Office, people: dict[str, Agent]
+) -> None:
+    make_outbound(make_gateway("carrier1"), second_gateway=make_gateway("carrier2"))
+    make_route(
+        did=DID, destination=Destination("number", "+12025550123"), busy_destination=to(people["2020"])
+    )
+    ready(office)
+    office.switch.outside.gateways["carrier1"] = "busy"
+    assert office.outside_calls(DID) == {"carrier1": 1, "2020": 1}
+    office.switch.outside.gateways["carrier1"] = "congested"
+    assert office.outside_calls(DID) == {"carrier1": 1, "carrier2": 1}
 
 
 def test_a_change_of_members_while_the_group_rings_is_for_the_next_call(
