@@ -16,7 +16,11 @@ def said(request: HttpRequest, text: str, *, error: bool = False) -> HttpRespons
 def shell(request: HttpRequest) -> dict[str, object]:
     """What the admin's frame needs, also around the pages of agents without staff rights: it leaves its
     header out for who may not see the admin's own pages."""
-    return {**admin.site.each_context(request), "has_permission": True}
+    return {
+        **admin.site.each_context(request),
+        "has_permission": True,
+        "sidebar_navigation": admin.site.get_sidebar_list(request),
+    }
 
 
 def home(request: HttpRequest) -> str:

@@ -17,6 +17,7 @@ from .callees import DialRefused
 from .grouping import Call
 from .models import Command
 from .rendering import rows_of
+from .verbs import Sides
 
 NOT_KNOWN = "Redis does not answer, so what is live is not known."
 
@@ -84,7 +85,16 @@ def shown_controls(request: HttpRequest, call: Call, calls: list[Call]) -> dict[
         for mark, word in words.items():
             question = question.replace(mark, word)
         buttons.append({"name": name, "verb": verb, "question": question})
-    return {"call": call, "buttons": buttons, "agents": Agent.objects.active(), "seen": seen}
+    agents = list(Agent.objects.active())
+    return {"call": call, "buttons": buttons, "agents": agents, "seen": seen, **_people(seen, agents)}
+
+
+def _people(seen: Sides, agents: list[Agent]) -> dict[str, str]:
+    """Whom the call is with, by name where it is an agent: the one who talks and the one who waits."""
+    names = {agent.extension: str(agent) for agent in agents}
+    other, third = (leg.party if leg else "" for leg in (seen.other, seen.third))
+    talks, waits = (third, other) if third else (other or seen.call.callee, "")
+    return {"talks": names.get(talks, talks), "waits": names.get(waits, waits)}
 
 
 def _shown(command: Command) -> dict[str, object]:

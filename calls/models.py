@@ -70,6 +70,12 @@ class Dial(models.Model):
     def is_over(self) -> bool:
         return self.state in {self.State.ENDED, self.State.FAILED}
 
+    @property
+    def agent_answered(self) -> bool:
+        """Whether the one who dials has lifted the phone: from then on it is hung up, not cancelled."""
+        waiting = {self.State.QUEUED, self.State.SENT, self.State.RINGING_AGENT}
+        return not self.is_over and self.state not in waiting
+
 
 class CommandQuerySet(models.QuerySet["Command"]):
     def open(self) -> "CommandQuerySet":

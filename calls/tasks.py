@@ -36,7 +36,7 @@ def originate(dial_id: str) -> None:
         held = link.current()
         held.wait_until_ready(READY_TIMEOUT)
         command = str(dialling.command(asked, held.row()))
-    except (link.LinkIsDown, ESLError, ValueError) as problem:
+    except (link.LinkIsDown, ESLError, ValueError, dialling.DialRefused) as problem:
         dialling.fail(asked, str(problem))
         return
     queued = Dial.objects.filter(pk=asked.pk, state=Dial.State.QUEUED)

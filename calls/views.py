@@ -19,6 +19,7 @@ from routes.gateways import all_gateways
 
 from . import dialling, live, rendering, tasks
 from .answers import home, key_of, said, shell
+from .callees import callee
 from .grouping import Call
 from .models import Dial
 
@@ -162,11 +163,20 @@ def _ask(request: HttpRequest, number: str) -> HttpResponse:
     context = {
         **shell(request),
         "title": "Dial",
-        "number": number,
+        **_understood(number),
         "own": getattr(request.user, "agent", None),
         "agents": Agent.objects.active() if request.user.has_perm("calls.dial_for_others") else [],
     }
     return render(request, "calls/dial.html", context)
+
+
+def _understood(typed: str) -> dict[str, str]:
+    """What is asked to be dialled, and how it is read; what cannot be dialled is shown as it came."""
+    try:
+        to = callee(typed) if typed else None
+    except dialling.DialRefused:
+        to = None
+    return {"number": to.number, "understood": str(to)} if to else {"number": typed, "understood": ""}
 
 
 def _phone_of(request: HttpRequest) -> Agent:

@@ -1,5 +1,6 @@
 """The call records' pages: facts, which nobody changes."""
 
+import re
 from datetime import datetime, timedelta
 
 from django.contrib import admin
@@ -12,6 +13,13 @@ from unfold.decorators import display
 from eslbridge.admin import ReadOnlyAdmin
 
 from .models import Call, Leg
+
+
+def _button(number: str) -> SafeString:
+    """Calls that number; nothing for what is none (“anonymous”)."""
+    if not re.fullmatch(r"\+?[0-9*#]{2,32}", number, re.ASCII):
+        return SafeString()
+    return render_to_string("calls/_button.html", {"number": number, "label": number})
 
 
 def _clock(moment: datetime | None) -> str:
@@ -55,12 +63,14 @@ class CallAdmin(ReadOnlyAdmin):
 
     @display(description="Caller", ordering="caller")
     def who(self, call: Call) -> SafeString:
-        return format_html('{} <span class="pb-why">{}</span>', call.caller, call.caller_name)
+        name = format_html('<span class="pb-why">{}</span>', call.caller_name)
+        return format_html("{} {} {}", call.caller, name, _button(call.caller))
 
     @display(description="Callee", ordering="callee")
     def whom(self, call: Call) -> SafeString:
         reached = f"→ {call.reached}" if call.reached and call.reached != call.callee else ""
-        return format_html('{} <span class="pb-why">{}</span>', call.callee, reached)
+        why = format_html('<span class="pb-why">{}</span>', reached)
+        return format_html("{} {} {}", call.callee, why, _button(call.callee))
 
     @display(description="Duration", ordering="duration")
     def length(self, call: Call) -> str:

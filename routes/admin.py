@@ -72,7 +72,7 @@ class InboundRouteAdmin(PointingAdmin):
 @admin.register(RingGroup)
 class RingGroupAdmin(PointingAdmin):
     resource_classes = [RingGroupResource]
-    list_display = ["extension", "name", "who", "strategy", "after", "sync"]
+    list_display = ["extension", "name", "who", "strategy", "after", "sync", "call"]
     list_display_links = ["extension", "name"]
     list_filter = ["is_active", "strategy"]
     search_fields = ["extension", "name"]
@@ -95,6 +95,10 @@ class RingGroupAdmin(PointingAdmin):
         names = [str(group.target(each) or in_words(each.target)) for each in group.members]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return ", ".join(names[:3]) + more
+
+    @display(description="")
+    def call(self, group: RingGroup) -> SafeString:
+        return render_to_string("calls/_button.html", {"number": group.extension, "label": str(group)})
 
     @display(description="Then")
     def after(self, group: RingGroup) -> str:

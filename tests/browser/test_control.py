@@ -29,7 +29,8 @@ def three_phones(simulator: Simulator, user: Any) -> None:
     for extension, name in phones.items():
         if not Agent.objects.filter(extension=extension).exists():
             an_agent(extension, name, user=user if extension == "1020" else None)
-    wait_until(lambda: all(is_registered(simulator, each) for each in phones), "registered phones")
+    registered = (lambda: all(is_registered(simulator, each) for each in phones), "registered phones")
+    wait_until(*registered, seconds=30)  # the worker starts
     for extension in phones:
         simulator.phones[extension].answer_after = 0.05
 

@@ -3,41 +3,17 @@
 import subprocess
 from typing import Any
 
-import pytest
+from django.contrib.auth import get_user_model
 
-from agents import presence
 from agents.models import Agent
 from calls import control, dialling, legs, live
 from calls.grouping import Call
 from calls.models import Command, Dial
 from calls.verbs import sides
 from eslbridge.simulator import Simulator
-from eslbridge.store import StoreIsEmpty
 from tests.conftest import wait_until
 
-from .making import an_agent
-
 Worker = subprocess.Popen[bytes]
-PHONES = {"1020": "Alice", "1021": "Bob", "1022": "Carol"}
-
-
-@pytest.fixture
-def alice(simulator: Simulator, worker: Worker, django_user_model: Any) -> Any:
-    """A user with the phone 1020; Bob has 1021, Carol 1022. All are registered and answer after a moment."""
-    user = django_user_model.objects.create_user("alice")
-    for extension, name in PHONES.items():
-        an_agent(extension, name, user=user if extension == "1020" else None)
-    wait_until(lambda: PHONES.keys() <= registered(), "registered phones")
-    for extension in PHONES:
-        simulator.phones[extension].answer_after = 0.05
-    return user
-
-
-def registered() -> set[str]:
-    try:
-        return set(presence.registered())
-    except StoreIsEmpty:
-        return set()  # the worker has just started
 
 
 def a_call(user: Any, number: str = "1021") -> Call:
@@ -79,6 +55,11 @@ def done(command: Command) -> bool:
     return True
 
 
+def silence(simulator: Simulator) -> None:
+    simulator.switch.in_loop(simulator.switch.hang_up_all, "NORMAL_CLEARING")
+    wait_until(lambda: live.active_calls() == [] and not simulator.channels, "silence")
+
+
 def consulting(user: Any, with_whom: str) -> bool:
     """Whether the user's phone talks to that one while another waits."""
     calls = live.active_calls()
@@ -91,7 +72,7 @@ def users(call: Call) -> set[str]:
     return {leg.party for leg in call.legs}
 
 
-def test_hold_digits_and_recording(simulator: Simulator, alice: Any, settings: Any) -> None:
+def hold_digits_and_recording(simulator: Simulator, alice: Any) -> None:
     call = a_call(alice)
     assert done(press(alice, "hold"))
     wait_until(lambda: live.active_calls()[0].state == legs.HELD, "held")
@@ -113,7 +94,7 @@ def test_hold_digits_and_recording(simulator: Simulator, alice: Any, settings: A
     wait_until(lambda: live.active_calls() == [], "silence")
 
 
-def test_a_blind_transfer_moves_the_other_side_whichever_leg_it_is(simulator: Simulator, alice: Any) -> None:
+def a_blind_transfer_moves_the_other_side_whichever_leg_it_is(simulator: Simulator, alice: Any) -> None:
     a_call(alice)
     assert done(press(alice, "transfer", "Carol"))  # Bob is the B-leg
     wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
@@ -126,8 +107,7 @@ def test_a_blind_transfer_moves_the_other_side_whichever_leg_it_is(simulator: Si
     wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
 
 
-@pytest.mark.parametrize("who_called", ["alice", "bob"])
-def test_an_attended_transfer(simulator: Simulator, alice: Any, who_called: str) -> None:
+def an_attended_transfer(simulator: Simulator, alice: Any, who_called: str) -> None:
     if who_called == "alice":
         a_call(alice)
     else:
@@ -158,7 +138,7 @@ def test_an_attended_transfer(simulator: Simulator, alice: Any, who_called: str)
     wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
 
 
-def test_three_way_until_the_first_one_leaves(simulator: Simulator, alice: Any) -> None:
+def three_way_until_the_first_one_leaves(simulator: Simulator, alice: Any) -> None:
     a_call(alice)
     assert done(press(alice, "consult", "1022"))
     wait_until(lambda: consulting(alice, "1022"), "Carol")
@@ -169,10 +149,8 @@ def test_three_way_until_the_first_one_leaves(simulator: Simulator, alice: Any) 
     wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
 
 
-def test_park_and_retrieve_from_another_phone(
-    simulator: Simulator, alice: Any, django_user_model: Any
-) -> None:
-    carol = django_user_model.objects.create_user("carol")
+def park_and_retrieve_from_another_phone(simulator: Simulator, alice: Any) -> None:
+    carol = get_user_model().objects.create_user("carol")
     Agent.objects.filter(extension="1022").update(user=carol)
     a_call(alice)
     assert done(press(alice, "park"))
@@ -186,8 +164,8 @@ def test_park_and_retrieve_from_another_phone(
     wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
 
 
-def test_listen_whisper_and_join(simulator: Simulator, alice: Any, django_user_model: Any) -> None:
-    boss = django_user_model.objects.create_superuser("boss")
+def listen_whisper_and_join(simulator: Simulator, alice: Any) -> None:
+    boss = get_user_model().objects.create_superuser("boss")
     Agent.objects.filter(extension="1022").update(user=boss)
     call = a_call(alice)
     for verb in ("listen", "whisper", "barge"):
@@ -202,11 +180,9 @@ def test_listen_whisper_and_join(simulator: Simulator, alice: Any, django_user_m
     assert all("eavesdrop_enable_dtmf=false" in text for text in sent)
 
 
-def test_two_who_transfer_to_each_other_at_once(
-    simulator: Simulator, alice: Any, django_user_model: Any
-) -> None:
+def two_who_transfer_to_each_other_at_once(simulator: Simulator, alice: Any) -> None:
     """Each sends the other one away at the same moment: at most one call is left, both hear the truth."""
-    bob = django_user_model.objects.create_user("bob")
+    bob = get_user_model().objects.create_user("bob")
     Agent.objects.filter(extension="1021").update(user=bob)
     call = a_call(alice)
     pressed = [control.press(alice, "transfer", call, "1022"), control.press(bob, "transfer", call, "*98")]
@@ -218,9 +194,33 @@ def test_two_who_transfer_to_each_other_at_once(
         assert users(each) != {"1020", "1021"}
 
 
-def test_what_is_over_is_said(simulator: Simulator, alice: Any) -> None:
+def what_is_over_is_said(simulator: Simulator, alice: Any) -> None:
     call = a_call(alice)
     simulator.phones["1021"].hangup()
     wait_until(lambda: live.active_calls() == [], "silence")
     late = until_over(control.press(alice, "park", call))
     assert (late.state, late.why) == (Command.State.FAILED, "That call is over already.")
+
+
+def test_what_one_does_with_ones_own_call(simulator: Simulator, alice: Any) -> None:
+    for story in (
+        hold_digits_and_recording,
+        a_blind_transfer_moves_the_other_side_whichever_leg_it_is,
+        two_who_transfer_to_each_other_at_once,
+        what_is_over_is_said,
+    ):
+        story(simulator, alice)
+        silence(simulator)
+
+
+def test_what_needs_a_third_phone(simulator: Simulator, alice: Any) -> None:
+    for who_called in ("alice", "bob"):
+        an_attended_transfer(simulator, alice, who_called)
+        silence(simulator)
+    for story in (
+        three_way_until_the_first_one_leaves,
+        park_and_retrieve_from_another_phone,
+        listen_whisper_and_join,
+    ):
+        story(simulator, alice)
+        silence(simulator)
