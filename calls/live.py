@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from eslbridge.protocol.errors import InvalidJSON
 from eslbridge.protocol.events import Event, JsonEvent
 from eslbridge.store import StoreError, StoreIsEmpty, store
 from eslbridge.text import printable
+from routes.gateways import counts_calls
 
 from .grouping import Call, grouped
 from .legs import GONE, LONGEST_PATH, RINGING, STATES, Leg, has_hung_up, moved, sequence_of
@@ -284,3 +286,9 @@ def active_calls() -> list[Call]:
             raise StoreIsEmpty(f"The live calls of {switch} are not in Redis.")
         calls += grouped(legs_of(switch.name))
     return calls
+
+
+@counts_calls
+def calls_by_gateway() -> Counter[str]:
+    """How many legs of live calls go through each gateway; raises StoreError."""
+    return Counter(leg.gateway for call in active_calls() for leg in call.legs if leg.gateway)

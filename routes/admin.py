@@ -1,12 +1,15 @@
 """The pages of routing."""
 
+from collections import Counter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
@@ -20,11 +23,27 @@ from eslbridge.store import StoreError
 from . import carriers
 from .calendars import add_holidays
 from .destinations import told
+from .forms import UnderstoodNumber
 from .gateways import Gateway as LiveGateway
-from .gateways import all_gateways
+from .gateways import all_gateways, calls_now
 from .hours_forms import BusinessHoursForm, CloseForm
 from .importing import GatewayResource, InboundRouteResource, OutboundRouteResource, RingGroupResource
 from .models import BusinessHours, Gateway, Holiday, InboundRoute, OutboundRoute, RingGroup
+
+
+def week_strip(hours: BusinessHours) -> SafeString:
+    """The hours of each day as a strip."""
+    week = hours.week()
+    said = "; ".join(f"{day}: {getattr(hours, day.lower()) or 'closed'}" for day, _ in week)
+    today = timezone.localtime(timezone=ZoneInfo(hours.time_zone)).date()
+    coming = [str(each) for each in hours.holidays.all() if each.date >= today]
+    context = {
+        "days": [(day, [(first, last - first) for first, last in ranges]) for day, ranges in week],
+        "label": said,
+        "hours": hours,
+        "holidays": ", ".join(coming[:5]) + (f" and {len(coming) - 5} more days" if len(coming) > 5 else ""),
+    }
+    return render_to_string("routes/_week.html", context)
 
 
 class PointingAdmin(SpreadsheetAdmin, PublishedAdmin):
@@ -46,7 +65,7 @@ class InboundRouteAdmin(PointingAdmin):
     list_filter = ["is_active", "hours"]
     search_fields = ["did", "description"]
     live_rows_url = "route_rows"
-    readonly_fields = ["what_happens"]
+    readonly_fields = ["what_happens", "what_happens_now", "week"]
     fieldsets = [
         ("Number", {"fields": ["did", "description", "is_active"]}),
         (
@@ -56,9 +75,18 @@ class InboundRouteAdmin(PointingAdmin):
         ("Business hours", {"fields": ["hours", "closed_destination"]}),
         ("On the switch", {"fields": ["what_happens", "sync", "rendered"]}),
     ]
+    # What only a route that there is has, and what only one with business hours has.
+    with_hours = ("Now", {"fields": ["what_happens_now", "week"]})
 
     def get_fieldsets(self, request: HttpRequest, obj: InboundRoute | None = None):
-        return self.fieldsets if obj else self.fieldsets[:3]
+        if obj is None:
+            return self.fieldsets[:3]
+        return [*self.fieldsets[:3], self.with_hours, self.fieldsets[3]] if obj.hours else self.fieldsets
+
+    def formfield_for_dbfield(self, db_field: models.Field, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "did":
+            kwargs["widget"] = UnderstoodNumber({"placeholder": "+1 949 543 1333, (949) 543-1333"})
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @display(description="DID", ordering="did")
     def number(self, route: InboundRoute) -> str:
@@ -67,6 +95,14 @@ class InboundRouteAdmin(PointingAdmin):
     @display(description="What happens")
     def what_happens(self, route: InboundRoute) -> SafeString:
         return format_html("{}", route.in_words)
+
+    @display(description="What happens now")
+    def what_happens_now(self, route: InboundRoute) -> SafeString:
+        return format_html("{}", route.now_in_words)
+
+    @display(description="Week")
+    def week(self, route: InboundRoute) -> SafeString:
+        return week_strip(route.hours)
 
 
 @admin.register(RingGroup)
@@ -170,9 +206,11 @@ class GatewayAdmin(SpreadsheetAdmin, PublishedAdmin):
             live: dict[str, list[LiveGateway]] = {}
             for each in all_gateways():
                 live.setdefault(each.name, []).append(each)
+            calls = calls_now()
         except StoreError:
-            live = None
+            live, calls = None, Counter()
         for row in rows:
+            row.calls_now = calls[row.name]
             row.live = None if live is None else live.get(row.name, [])
 
     @display(description="State")
@@ -185,8 +223,10 @@ class GatewayAdmin(SpreadsheetAdmin, PublishedAdmin):
 
     @display(description="Calls now")
     def calls(self, gateway: Gateway) -> str:
-        now = sum(each.calls_in + each.calls_out for each in gateway.live or [])
-        return f"{now} of {gateway.most_calls}" if gateway.most_calls else str(now)
+        if gateway.live is None:
+            return "not known"
+        limit = f" of {gateway.most_calls}" if gateway.most_calls else ""
+        return f"{gateway.calls_now}{limit}"
 
 
 @admin.register(OutboundRoute)
@@ -292,12 +332,21 @@ class BusinessHoursAdmin(ModelAdmin):
             },
         ),
         ("Exceptions", {"fields": ["closed_until", "calendar"]}),
+        ("Week", {"fields": ["now", "week"]}),
     ]
+    readonly_fields = ["now", "week"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: BusinessHours | None = None):
+        return self.fieldsets if obj else self.fieldsets[:2]
+
+    @display(description="Week")
+    def week(self, hours: BusinessHours) -> SafeString:
+        return week_strip(hours)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[BusinessHours]:
         return super().get_queryset(request).prefetch_related("inbound_routes", "outbound_routes", "holidays")
 
-    @display(description="Now", label={"open": "success", "closed": "danger", "closed by hand": "warning"})
+    @display(description="Now", label={"open": "success", "closed by hand": "warning"})
     def now(self, hours: BusinessHours) -> str:
         return hours.state_now
 

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from django.utils.text import slugify
+
 
 @dataclass(frozen=True)
 class Carrier:
@@ -15,6 +17,11 @@ class Carrier:
     caller_id_in_from: bool = True
     caller_id_header: str = "pid"
     prepend: str = "+"
+
+    @property
+    def key(self) -> str:
+        """The id of its data on the page."""
+        return f"carrier-{slugify(self.name)}"
 
     @property
     def fields(self) -> dict[str, object]:

@@ -5,9 +5,44 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.urls import reverse_lazy
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from .destinations import HOW_TO_TYPE, Destination, Words, fetch, typed
+
+
+class _Understood:
+    """A field under which stands, as it is typed, what `url` understands by it."""
+
+    url = "destinations"
+
+    def __init__(self, attrs: dict[str, Any]) -> None:
+        asking = {
+            "hx-get": reverse_lazy(self.url),
+            "hx-trigger": "load, input changed delay:150ms",
+            "hx-target": "next .pb-understood",
+            "hx-swap": "innerHTML",
+        }
+        super().__init__(attrs={"autocomplete": "off", **asking, **attrs})
+
+    def render(self, *args: Any, **kwargs: Any) -> SafeString:
+        field = super().render(*args, **kwargs)
+        return format_html('{}<p class="pb-understood" aria-live="polite"></p>', field)
+
+
+class UnderstoodInput(_Understood, UnfoldAdminTextInputWidget):
+    """One line."""
+
+
+class UnderstoodLines(_Understood, UnfoldAdminTextareaWidget):
+    """Several lines, each understood by itself."""
+
+
+class UnderstoodNumber(_Understood, UnfoldAdminTextInputWidget):
+    """A telephone number of one's own."""
+
+    url = "understood_number"
 
 
 def read(texts: list[str]) -> list[Destination]:
@@ -21,16 +56,10 @@ class DestinationFormField(forms.CharField):
     """One destination as a person types it; its value is a `Destination` or None."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs["widget"] = UnfoldAdminTextInputWidget(
-            attrs={
-                "class": "pb-destination",
+        kwargs["widget"] = UnderstoodInput(
+            {
                 "list": "pb-destinations",
-                "autocomplete": "off",
                 "placeholder": "1020, voicemail 1020, +1 949 543 1333, message closed.wav",
-                "hx-get": reverse_lazy("destinations"),
-                "hx-trigger": "load, input changed delay:150ms",
-                "hx-target": "next .pb-understood",
-                "hx-swap": "innerHTML",
             }
         )
         help_text = kwargs.get("help_text") or HOW_TO_TYPE
@@ -50,9 +79,7 @@ class DestinationsFormField(forms.CharField):
     """Several destinations, one a line."""
 
     def __init__(self, *, encoder: Any = None, decoder: Any = None, **kwargs: Any) -> None:
-        kwargs["widget"] = UnfoldAdminTextareaWidget(
-            attrs={"rows": 6, "placeholder": "1020\n1021\n+1 949 543 1333"}
-        )
+        kwargs["widget"] = UnderstoodLines({"rows": 6, "placeholder": "1020\n1021\n+1 949 543 1333"})
         super().__init__(**kwargs)
 
     def to_python(self, value: Any) -> list[Destination]:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminPasswordInput
+from django.conf import settings
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 
 from .models import Gateway
 
@@ -15,7 +16,7 @@ class GatewayForm(forms.ModelForm):
         required=False,
         max_length=200,
         strip=False,
-        widget=UnfoldAdminPasswordInput(attrs={"autocomplete": "new-password"}),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Kept encrypted and never shown. Empty: unchanged.",
     )
 
@@ -27,6 +28,9 @@ class GatewayForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self._kept = self.instance.password if self.instance.pk else ""
         self.initial.pop("password", None)
+        if "profile" in self.fields:
+            names = dict.fromkeys([*settings.FS_GATEWAY_PROFILES, self.instance.profile])
+            self.fields["profile"].widget = UnfoldAdminSelectWidget(choices=[(name, name) for name in names])
 
     def clean_password(self) -> str:
         return self.cleaned_data.get("password") or self._kept

@@ -7,8 +7,10 @@ corrects it. Hand-made gateways are shown like any other: it is the switch that 
 import re
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 
 import orjson
 
@@ -39,6 +41,13 @@ class Gateway:
     failed_in: int = 0
     failed_out: int = 0
     since: float = 0
+    failure: str = ""  # the last one, in words; it stays when the gateway is up again
+    failed_at: float = 0
+
+    @property
+    def failed(self) -> datetime:
+        """When it last failed."""
+        return datetime.fromtimestamp(self.failed_at, UTC)
 
     @property
     def is_up(self) -> bool:
@@ -104,6 +113,9 @@ def take_stock(switch_name: str, listing: str) -> None:
         before = known.get(gateway.name)
         if before and (before.state, before.ping) == (gateway.state, gateway.ping):
             gateway = replace(gateway, since=before.since, phrase=before.phrase)
+        if before:
+            gateway = replace(gateway, failure=before.failure, failed_at=before.failed_at)
+        gateway = _with_failure(before, gateway)
         pipeline.hset(_key(switch_name), gateway.name, orjson.dumps(asdict(gateway)))
     pipeline.set(_at_key(switch_name), time.time())
     pipeline.execute()
@@ -152,4 +164,30 @@ def follow(switch_name: str, events: Iterable[Event]) -> bool:
 def _moved(gateway: Gateway, event: Event) -> Gateway:
     state, ping = event.get("State", gateway.state), event.get("Ping-Status", gateway.ping)
     since = gateway.since if (state, ping) == (gateway.state, gateway.ping) else time.time()
-    return replace(gateway, state=state, ping=ping, phrase=printable(event.get("Phrase", "")), since=since)
+    phrase = printable(event.get("Phrase", ""))
+    return _with_failure(gateway, replace(gateway, state=state, ping=ping, phrase=phrase, since=since))
+
+
+def _with_failure(before: Gateway | None, gateway: Gateway) -> Gateway:
+    """With what failed now, if it has just failed."""
+    failed = gateway.chip == "failed"
+    if not failed or (before and (before.state, before.ping) == (gateway.state, gateway.ping)):
+        return gateway
+    return replace(gateway, failure=gateway.phrase or gateway.in_words, failed_at=time.time())
+
+
+# --- calls now -------------------------------------------------------------------------------------
+
+# The switch counts a gateway's calls since it was loaded. Who knows those of this moment registers.
+_counting: list[Callable[[], Mapping[str, int]]] = []
+
+
+def counts_calls(find: Callable[[], Mapping[str, int]]) -> Callable[[], Mapping[str, int]]:
+    """Register a function that tells how many calls go through each gateway now; it may raise StoreError."""
+    _counting.append(find)
+    return find
+
+
+def calls_now() -> Counter[str]:
+    """How many calls go through each gateway now; raises StoreError."""
+    return sum((Counter(find()) for find in _counting), Counter())

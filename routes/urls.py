@@ -12,4 +12,5 @@ urlpatterns = [
     path("live/ring-groups/", views.group_rows, name="group_rows"),
     path("live/outbound-routes/", views.outbound_rows, name="outbound_rows"),
     path("routing/destinations/", views.destinations, name="destinations"),
+    path("routing/number/", views.understood_number, name="understood_number"),
 ]

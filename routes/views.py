@@ -19,6 +19,8 @@ from .destinations import fetch, told
 from .forms import read
 from .gateways import all_gateways, last_update
 from .models import Gateway, InboundRoute, OutboundRoute, RingGroup
+from .models.groups import MOST_MEMBERS
+from .validators import in_words, to_e164
 from .who_rings import NotKnown, WhoRingsForm
 
 SUGGESTIONS = 12
@@ -60,20 +62,39 @@ def gateway_rows(request: HttpRequest) -> HttpResponse:
 @staff_member_required
 @require_GET
 def destinations(request: HttpRequest) -> HttpResponse:
-    """What the one field that asks, whatever its name, is understood as, and what could be meant by it."""
-    text = next(iter(request.GET.values()), "").strip()[:80]
-    understood, problem = "", ""
-    if text:
-        try:
-            found = read([text])[0]
-            understood = told(found, fetch([found]))
-        except ValidationError as refused:
-            problem = " ".join(refused.messages)
-    context = {"understood": understood, "problem": problem, "suggestions": _suggestions(text)}
+    """What each line of the one field that asks, whatever its name, is understood as, and what could be
+    meant by the last."""
+    lines = [line.strip()[:80] for line in _asking(request).splitlines() if line.strip()][:MOST_MEMBERS]
+    context = {"understood": [_understood(line) for line in lines], "suggestions": _suggestions(*lines[-1:])}
     return render(request, "routes/_understood.html", context)
 
 
-def _suggestions(text: str) -> list[tuple[str, str]]:
+@staff_member_required
+@require_GET
+def understood_number(request: HttpRequest) -> HttpResponse:
+    """What the telephone number in the one field that asks is understood as."""
+    text = _asking(request).strip()[:80]
+    try:
+        understood = [(in_words(to_e164(text)), True)] if text else []
+    except ValidationError as refused:
+        understood = [(" ".join(refused.messages), False)]
+    return render(request, "routes/_understood.html", {"understood": understood})
+
+
+def _asking(request: HttpRequest) -> str:
+    return next(iter(request.GET.values()), "")
+
+
+def _understood(text: str) -> tuple[str, bool]:
+    """What it means or why it means nothing, in words, and whether it means something."""
+    try:
+        found = read([text])[0]
+    except ValidationError as refused:
+        return " ".join(refused.messages), False
+    return told(found, fetch([found])), True
+
+
+def _suggestions(text: str = "") -> list[tuple[str, str]]:
     """(what to type, what it is) of agents and groups whose extension or name begins like that."""
     word = text.removeprefix("voicemail").strip()
     like = Q(extension__startswith=word) | Q(name__icontains=word)

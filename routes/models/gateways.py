@@ -56,7 +56,9 @@ class Gateway(PublishedModel):
     """One SIP trunk. An edited one is taken down and up again by the switch; calls under way go on."""
 
     class Transport(models.TextChoices):
-        UDP, TCP, TLS = "udp", "tcp", "tls"
+        UDP = "udp", "UDP"
+        TCP = "tcp", "TCP"
+        TLS = "tls", "TLS"
 
     class CallerID(models.TextChoices):
         RPID = "rpid", "Remote-Party-ID (the switch's default)"

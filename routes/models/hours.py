@@ -91,6 +91,13 @@ class BusinessHours(models.Model):
                 if last > MINUTES_A_DAY:
                     yield (day + 1) % 7, (0, last - MINUTES_A_DAY)
 
+    def week(self) -> list[tuple[str, list[Range]]]:
+        """(name, ranges in minutes) of each day from Monday."""
+        days: list[tuple[str, list[Range]]] = [(name.capitalize(), []) for name in DAYS]
+        for day, minutes in self.ranges():
+            days[day][1].append(minutes)
+        return [(name, sorted(ranges)) for name, ranges in days]
+
     def is_open(self, moment: datetime) -> bool:
         """Whether it is open then, “closed now” included."""
         if self.closed_until is not None and moment < self.closed_until:

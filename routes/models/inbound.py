@@ -116,6 +116,17 @@ class InboundRoute(Pointing, PublishedModel):
         return f"{sentence}."
 
     @property
+    def now_in_words(self) -> str:
+        """What happens to a call at this moment, as a sentence."""
+        if not self.hours_id or not self.is_active or not self.is_wanted:
+            return self.in_words
+        state = self.hours.state_now
+        if state != "open":
+            words = told(self.closed_destination, self.targets)
+            return f"{self.hours} is {state} now: {words}."
+        return f"{self.hours} is open now: {told(self.destination, self.targets)}{self._failover_in_words}."
+
+    @property
     def _failover_in_words(self) -> str:
         if self.destination.kind == AGENT and not self.has_failover:
             return f" for {RING_SECONDS} seconds, then voicemail"

@@ -25,8 +25,9 @@ from .parts import (
 
 # So many attempts one after another are written out; with 3 seconds each that is five minutes.
 MOST_STEPS = 100
-# The beginning of a name until what the switch would expand, or would cut it at.
-_SAFE_NAME = r"""^([^{}\\$"@:/]{1,60})"""
+# The beginning of a name until what the switch would expand, or would cut it at. The backslash is written as
+# \x5C: the switch takes one of two in front of the other away (it expands expressions, too).
+_SAFE_NAME = r"""^([^{}\x5C$"@:/]{1,60})"""
 
 
 def group_path(group: RingGroup) -> str:

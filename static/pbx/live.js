@@ -240,7 +240,7 @@ document.addEventListener("change", (event) => {
   if (event.target.id !== "pb-carrier") return;
   const chosen = event.target.value;
   const advice = document.querySelector(`template[data-advice="${chosen}"]`);
-  document.getElementById("pb-carrier-advice").textContent = advice ? advice.innerHTML : "";
+  document.getElementById("pb-carrier-advice").textContent = advice ? advice.content.textContent : "";
   const fields = JSON.parse(document.getElementById(chosen)?.textContent || "{}");
   for (const [name, value] of Object.entries(fields)) {
     const input = document.getElementById(`id_${name}`);
@@ -259,12 +259,3 @@ document.addEventListener("input", (event) => {
   const prepend = document.getElementById("id_prepend").value;
   example.textContent = `+${number} is sent as ${prepend}${number.slice(strip)}`;
 });
-/* Beside each destination: how it is understood. */
-const explainDestinations = () => {
-  for (const input of document.querySelectorAll("input.pb-destination")) {
-    if (input.nextElementSibling?.classList.contains("pb-understood")) continue;
-    input.insertAdjacentHTML("afterend", '<p class="pb-understood" aria-live="polite"></p>');
-  }
-  if (window.htmx) document.querySelectorAll("input.pb-destination").forEach((input) => htmx.process(input));
-};
-document.addEventListener("DOMContentLoaded", explainDestinations);

@@ -199,6 +199,7 @@ def test_members_see_for_whom_they_answer_and_nothing_that_a_caller_sends_is_exp
         ("Joe ${system(touch /tmp/x)}", "Sales Joe "),
         ("Acme: Joe", "Sales Acme"),
         ('O"Neil', "Sales O"),
+        ('O\\"Neil', "Sales O"),
         ("x" * 200, "Sales " + "x" * 60),
     ):
         office.outside_calls(DID, name=name)

@@ -1,5 +1,6 @@
 """What the forms of groups, gateways, outbound routes and failovers take and refuse."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.db.models import ProtectedError
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from agents.models import Agent
 from eslbridge.models import PendingChange
@@ -401,3 +403,38 @@ def test_the_pages_are_for_those_with_the_permission(client: Client, alice: Agen
     client.force_login(make_user(is_superuser=False))
     for url in ("/live/ring-groups/", "/live/gateway-rows/", "/live/outbound-routes/"):
         assert client.get(url).status_code == 403
+
+
+def test_each_line_and_a_number_are_told_as_they_are_understood(admin_client: Client, alice: Agent) -> None:
+    page = admin_client.get("/routing/destinations/", {"members": "1020\n1099"}).content.decode()
+    assert "Rings 1020 Alice" in page
+    assert "no agent and no ring group 1099" in page
+    page = admin_client.get("/routing/number/", {"did": "(949) 543-1333"}).content.decode()
+    assert "+1 949-543-1333, United States" in page
+    assert "too few" in admin_client.get("/routing/number/", {"did": "1"}).content.decode()
+
+
+def test_the_profile_of_a_gateway_is_chosen_among_those_that_may_have_gateways(
+    admin_client: Client, settings: Any
+) -> None:
+    settings.FS_GATEWAY_PROFILES = ["external", "carriers"]
+    page = admin_client.get(reverse("admin:routes_gateway_add")).content.decode()
+    assert '<option value="carriers">carriers</option>' in page
+    assert gateway_errors(profile="carriers") == {}
+    assert "profile" in gateway_errors(name="carrier2", profile="internal")
+
+
+def test_a_route_says_what_happens_now(admin_client: Client, alice: Agent) -> None:
+    bob = make_agent(1021, name="Bob")
+    hours = make_hours(name="Office", **dict.fromkeys(["saturday", "sunday"], "00:00-24:00"))
+    for day in ("monday", "tuesday", "wednesday", "thursday", "friday"):
+        setattr(hours, day, "00:00-24:00")
+    hours.save()
+    route = make_route(alice, hours=hours, closed_destination=to(bob))
+    assert route.now_in_words == "Office is open now: rings 1020 Alice for 30 seconds, then voicemail."
+    page = admin_client.get(reverse("admin:routes_inboundroute_change", args=[route.pk])).content.decode()
+    assert route.now_in_words in page
+    assert "Sunday: 00:00-24:00" in page
+    hours.close_until(timezone.now() + timedelta(hours=1))
+    route = InboundRoute.objects.get()
+    assert route.now_in_words == "Office is closed by hand now: rings 1021 Bob."
