@@ -18,6 +18,8 @@ def office(db: None, switch_folders: Path, settings: Any) -> Iterator[Office]:
     from tests.factories import make_switch
 
     settings.DEFAULT_CALLER_ID = "+19495550000"
+    variables = switch_folders / "vars.xml"  # with its own password vanilla keeps callers waiting ten seconds
+    variables.write_text(variables.read_text().replace("default_password=1234", "default_password=changed"))
     with open_office(switch_folders, Path(settings.FS_CDR_DIR)) as running:
         with Client("127.0.0.1", running.esl_port, "ClueCon") as client:
             client.connect()
