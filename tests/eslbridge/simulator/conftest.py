@@ -10,6 +10,7 @@ import pytest
 from eslbridge.simulator import Simulator
 from eslbridge.simulator.conf import write_vanilla
 
+from . import scenarios
 from .conversation import Conversation, eventually
 
 DID_FILE = """\
@@ -33,6 +34,7 @@ def conf_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def simulator(conf_dir: Path, tmp_path: Path) -> Iterator[Simulator]:
     with Simulator(conf_dir, cdr_dir=tmp_path / "cdr", answer_after=0.05, register_delay=0.01) as started:
+        started.set_time(scenarios.OFF_HOURS)
         eventually(lambda: len(started.phones) == 4 and all(p.registered for p in started.phones.values()))
         yield started
         assert started.errors == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
 import time
 from collections.abc import Callable
@@ -168,6 +169,10 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+# At office hours vanilla's rule tod_example sets a variable more: the recordings were made outside of them.
+OFF_HOURS = datetime.datetime(2026, 11, 22, 3, 0, tzinfo=datetime.UTC)
+
+
 def prepare(conf_dir: Path) -> None:
     """The configuration that the recordings were made with."""
     write_vanilla(conf_dir, default_password="rig-pass-1", users=range(1000, 1020))
@@ -181,6 +186,7 @@ def start(conf_dir: Path, scenario: Scenario) -> Simulator:
     simulator = Simulator(
         conf_dir, answer_after=scenario.answer_after, register_delay=0.0, late=scenario.late
     )
+    simulator.set_time(OFF_HOURS)
     simulator.keep_offline(*OFFLINE)
     simulator.start()
     registered = {"1000", "1001", "1002", "1003"}

@@ -64,6 +64,7 @@ def simulator(tmp_path: Path) -> Iterator[Simulator]:
     late = ("cleaning",)
     options: dict[str, Any] = {"cdr_dir": tmp_path / "cdr", "answer_after": 0.05, "register_delay": 0.0}
     with Simulator(tmp_path / "conf", late=late, **options) as simulator:
+        simulator.set_time(scenarios.OFF_HOURS)
         eventually(
             lambda: len(simulator.phones) == 20 and all(p.registered for p in simulator.phones.values())
         )
