@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
                 ('password', agents.encryption.EncryptedTextField(blank=True, default='', validators=[routes.models.gateways.validate_secret])),
                 ('realm', models.CharField(blank=True, help_text='Empty: the proxy.', max_length=255, validators=[routes.models.gateways.validate_host])),
                 ('from_domain', models.CharField(blank=True, help_text='Empty: the realm.', max_length=255, validators=[routes.models.gateways.validate_host])),
-                ('transport', models.CharField(choices=[('udp', 'Udp'), ('tcp', 'Tcp'), ('tls', 'Tls')], default='udp', max_length=3)),
+                ('transport', models.CharField(choices=[('udp', 'UDP'), ('tcp', 'TCP'), ('tls', 'TLS')], default='udp', max_length=3)),
                 ('codecs', models.CharField(blank=True, help_text="In order, like PCMU,PCMA. Empty: the profile's.", max_length=120, validators=[routes.models.gateways.validate_codecs])),
                 ('caller_id_in_from', models.BooleanField(default=True, help_text='Off: From holds the user name, which some carriers demand.', verbose_name='caller ID in From')),
                 ('caller_id_header', models.CharField(choices=[('rpid', "Remote-Party-ID (the switch's default)"), ('pid', 'P-Asserted-Identity'), ('none', 'From only')], default='pid', max_length=4, verbose_name='caller ID also in')),
