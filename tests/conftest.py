@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 10.0
+LONGEST = {"test_launch_run.py", "test_publisher_killed.py", "test_live_calls.py", "test_control.py"}
 
 
 def pytest_configure() -> None:
@@ -50,6 +51,8 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_browser = pytest.mark.skip(reason="there is no Chromium")
     no_switch = pytest.mark.skip(reason="FS_HOST names no real switch")
+    # The longest first: at the end the others would wait for them.
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
         if item.get_closest_marker("browser") and not find_chromium():
             item.add_marker(no_browser)
