@@ -9,6 +9,7 @@ from django.db.models import Q
 from agents.models import Agent
 
 from ..destinations import AGENT, NUMBER, VOICEMAIL, Destination
+from ..models import Gateway, InboundRoute, OutboundRoute, RingGroup
 from ..models.pointing import Pointing
 
 
@@ -26,6 +27,12 @@ def pointing_at(model: type[Pointing]) -> Any:
         return [*found, *(each for each in changed if isinstance(each, model))]
 
     return find
+
+
+def of_pointing(model: type[Pointing]) -> dict[type[models.Model], Any]:
+    """What every model with destinations depends on: where they lead, and how numbers outside are reached."""
+    led_to = dict.fromkeys((Agent, RingGroup, InboundRoute), pointing_at(model))
+    return {**led_to, **dict.fromkeys((Gateway, OutboundRoute), of_routing(model))}
 
 
 def of_hours(model: type[models.Model]) -> Any:

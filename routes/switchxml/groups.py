@@ -3,13 +3,12 @@
 from hashlib import sha256
 from itertools import cycle, islice
 
-from agents.models import Agent
 from eslbridge.publishing import Rendered, Target, publishes
 from eslbridge.switchxml import Element
 
 from ..destinations import AGENT, Destination
-from ..models import Gateway, InboundRoute, OutboundRoute, RingGroup
-from .dependents import of_routing, pointing_at
+from ..models import RingGroup
+from .dependents import of_pointing
 from .parts import (
     BY_NAME,
     CONTEXT,
@@ -39,13 +38,7 @@ def group_path(group: RingGroup) -> str:
     directory=BY_NAME,
     path=group_path,
     prepare=RingGroup.fetch_targets,
-    depends_on={
-        Agent: pointing_at(RingGroup),
-        RingGroup: pointing_at(RingGroup),
-        InboundRoute: pointing_at(RingGroup),
-        Gateway: of_routing(RingGroup),
-        OutboundRoute: of_routing(RingGroup),
-    },
+    depends_on=of_pointing(RingGroup),
 )
 def group_file(group: RingGroup, target: Target) -> Rendered | None:
     """The group's file, or None while it is off."""

@@ -2,15 +2,14 @@
 
 from django.conf import settings
 
-from agents.models import Agent
 from agents.switchxml import CONTEXT, ON_TRANSFER
 from eslbridge.publishing import Rendered, Target, publishes
 from eslbridge.switchxml import Element
 
 from ..destinations import AGENT
-from ..models import BusinessHours, Gateway, Holiday, InboundRoute, OutboundRoute, RingGroup
+from ..models import BusinessHours, Holiday, InboundRoute
 from ..patterns import did_expression
-from .dependents import of_holidays, of_hours, of_routing, pointing_at
+from .dependents import of_holidays, of_hours, of_pointing
 from .hours import hours_conditions
 from .parts import (
     bridges,
@@ -40,13 +39,9 @@ def inbound_path(route: InboundRoute) -> str:
     related=["hours"],
     prepare=InboundRoute.fetch_targets,
     depends_on={
-        Agent: pointing_at(InboundRoute),
-        RingGroup: pointing_at(InboundRoute),
-        InboundRoute: pointing_at(InboundRoute),
+        **of_pointing(InboundRoute),
         BusinessHours: of_hours(InboundRoute),
         Holiday: of_holidays(InboundRoute),
-        Gateway: of_routing(InboundRoute),
-        OutboundRoute: of_routing(InboundRoute),
     },
 )
 def inbound_file(route: InboundRoute, target: Target) -> Rendered | None:
