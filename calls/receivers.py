@@ -19,9 +19,10 @@ _outcomes: dict[str, Outcomes] = {}
 def connect() -> None:
     signals.link_up.connect(_begin, dispatch_uid="calls stock")
     signals.compare.connect(_compare, dispatch_uid="calls compare")
+    # The live calls first: who sees that a dial was answered must not find its call still ringing.
+    signals.channel_events.connect(_follow_calls, dispatch_uid="calls follow")
     signals.channel_events.connect(_follow_dials, dispatch_uid="dials follow")
     signals.channel_events.connect(_follow_commands, dispatch_uid="commands follow")
-    signals.channel_events.connect(_follow_calls, dispatch_uid="calls follow")
 
 
 def projection(switch_name: str) -> Projection:

@@ -11,6 +11,7 @@ import redis as redis_library
 from agents import presence
 from calls import live, receivers
 from calls.legs import ANSWERED
+from calls.models import Dial
 from cdr.models import Call as Record
 from eslbridge import signals
 from eslbridge.models import Switch
@@ -20,7 +21,7 @@ from eslbridge.store import NEWS
 from tests.conftest import start_worker, stop_worker, wait_until
 from tests.recorded_calls import altered, events_of
 
-from .making import SWITCH, a_switch, an_agent
+from .making import SWITCH, a_dial, a_switch, an_agent
 
 # A worker is a process that imports much; on a busy machine that takes its time.
 START_SECONDS = 30.0
@@ -54,6 +55,24 @@ def test_a_thousand_hang_ups_at_once(redis_client: "redis_library.Redis") -> Non
         messages = [news.get_message(timeout=0.05) for _ in range(10)]
         heard = [message["data"].partition(b" ")[0] for message in messages if message]
     assert sorted(heard) == [b"calls", b"calls", b"records"]  # once a batch, not once a call
+
+
+@pytest.mark.django_db
+def test_who_sees_a_step_of_a_dial_sees_it_in_the_live_call_too(
+    redis_client: "redis_library.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch, events = a_switch(), events_of("dial_answered")
+    uuid = next(event["Unique-ID"] for event in events if event.name == "CHANNEL_CREATE")
+    receivers.projection(SWITCH).take_stock([], lambda commands: [])
+    monkeypatch.setattr(receivers, "_followers", {})
+    receivers.follower(SWITCH).watch(a_dial(uuid))
+    with redis_client.pubsub(ignore_subscribe_messages=True) as news:
+        news.subscribe(NEWS)
+        news.get_message(timeout=5)  # the answer to it
+        tell(switch, events[: 1 + max(n for n, event in enumerate(events) if event.name == "CHANNEL_ANSWER")])
+        heard = [news.get_message(timeout=5)["data"].partition(b" ")[0] for _ in range(2)]
+    assert Dial.objects.get().state == Dial.State.ANSWERED
+    assert heard == [b"calls", b"dials"]  # each is said once it can be read
 
 
 @pytest.fixture
