@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 from .bootstrap import BASE_DIR
@@ -12,7 +14,7 @@ LINTERS = {
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "--quiet", "."],
     "mypy": ["mypy", "--no-error-summary"],
-    "import-linter": ["importlinter.cli", "lint"],
+    "import-linter": ["lint-imports", "--no-logo"],
 }
 FAILED = "PATCHBAY_FAILED_LINTERS"  # in pytest's environment
 # Most tests wait (for phones, timeouts, processes) rather than compute: twice as many processes as the two
@@ -32,6 +34,7 @@ _HOW_NOT_WHICH = (
     "--color",
     "-r",
     "--maxfail",
+    "--junitxml",
 )
 
 
@@ -39,13 +42,22 @@ def main() -> NoReturn:
     """Runs everything; with arguments that choose tests, only those. The exit code is 0 if nothing failed."""
     arguments = sys.argv[1:]
     os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    # The tests start hundreds of processes: each would compile the product again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ[FAILED] = ""
     if all(argument.startswith(_HOW_NOT_WHICH) for argument in arguments):
-        os.environ[FAILED] = ", ".join(name for name, module in LINTERS.items() if not _passes(name, module))
+        os.environ[FAILED] = ", ".join(failed_linters())
         arguments = [*_SIDE_BY_SIDE, *arguments]
     os.chdir(BASE_DIR)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606
     raise AssertionError("execv does not return")
+
+
+def failed_linters() -> list[str]:
+    """Runs the linters side by side and tells of each in turn. Returns the names of those that failed."""
+    with ExitStack() as running:
+        started = {name: running.enter_context(_started(command)) for name, command in LINTERS.items()}
+        return [name for name, process in started.items() if not _passes(name, process)]
 
 
 def chromium() -> str:
@@ -55,17 +67,22 @@ def chromium() -> str:
     return next(filter(None, map(shutil.which, names)), "")
 
 
-def _passes(name: str, module: list[str]) -> bool:
-    print(f"{name}: ", end="", flush=True)
-    command = [sys.executable, "-m", *module]
-    done = subprocess.run(
-        command, cwd=BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+def _started(command: list[str]) -> subprocess.Popen[bytes]:
+    program, *arguments = command
+    beside_python = str(Path(sys.executable).with_name(program))
+    return subprocess.Popen(
+        [beside_python, *arguments], cwd=BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    print("passed" if done.returncode == 0 else "FAILED", flush=True)
-    if done.returncode:
-        sys.stdout.buffer.write(done.stdout)
+
+
+def _passes(name: str, process: subprocess.Popen[bytes]) -> bool:
+    print(f"{name}: ", end="", flush=True)
+    said, _ = process.communicate()
+    print("passed" if process.returncode == 0 else "FAILED", flush=True)
+    if process.returncode:
+        sys.stdout.buffer.write(said)
         sys.stdout.flush()
-    return done.returncode == 0
+    return process.returncode == 0
 
 
 if __name__ == "__main__":
