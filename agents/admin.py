@@ -76,7 +76,7 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
             "Permissions",
             {"fields": ["may_call_local", "may_call_domestic", "may_call_international", "may_call_premium"]},
         ),
-        ("Phone", {"fields": ["media", "call_group"]}),
+        ("Phone", {"fields": ["media", "button_rings", "call_group"]}),
         ("Voicemail", {"fields": ["voicemail_pin"]}),
     ]
     secret_fields = ("voicemail_pin", "password")

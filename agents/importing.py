@@ -56,6 +56,7 @@ class AgentResource(PublishedResource):
     international_calls = Column("may_call_international", YesNo(), "yes or no.", keeps=True)
     premium_calls = Column("may_call_premium", YesNo(), "yes or no.", keeps=True)
     media = Column("media", OneOf(dict(Agent.Media.choices)), "either, desk or webrtc.", keeps=True)
+    call_buttons_ring = Column("button_rings", OneOf(dict(Agent.Devices.choices)), "all or last.", keeps=True)
     call_group = Column("call_group", Word(), "One word; members pick up one another's calls.")
     voicemail_pin = Column(
         "voicemail_pin", Digits(), "4 to 10 digits. Empty: kept, or generated.", keeps=True, secret=True

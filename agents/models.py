@@ -54,6 +54,10 @@ class Agent(PublishedModel):
         DESK = "desk", "desk phone"
         WEBRTC = "webrtc", "browser (WebRTC) only"
 
+    class Devices(models.TextChoices):
+        ALL = "all", "all devices"
+        LAST = "last", "the device registered last"
+
     extension = models.CharField(
         max_length=6,
         unique=True,
@@ -119,6 +123,15 @@ class Agent(PublishedModel):
         choices=Media,
         default=Media.EITHER,
         help_text="“Browser only” demands encrypted media, and so refuses a desk phone without SRTP.",
+    )
+    button_rings = models.CharField(
+        "call buttons ring",
+        max_length=8,
+        choices=Devices,
+        default=Devices.ALL,
+        help_text="Which of this agent's devices rings for a call that is begun in the browser. Calls from "
+        "others ring all. A switch that keeps one registration of each user (multiple-registrations is not "
+        "set in its SIP profile) knows only the last.",
     )
     call_group = models.CharField(
         max_length=40,

@@ -277,6 +277,11 @@ def users(switch_name: str) -> dict[str, list[Device]]:
     return found
 
 
+def devices_of(switch_name: str, user: str) -> list[Device]:
+    """One user's devices on one switch; raises StoreError."""
+    return next(devices for _, devices in _of(switch_name, [user]))
+
+
 def registered(of: Collection[str] | None = None) -> dict[str, list[Device]]:
     """The devices of every switch by user, of all users or of these; raises StoreError when not known."""
     return {user: [device for _, device in devices] for user, devices in registered_where(of).items()}

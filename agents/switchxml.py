@@ -90,6 +90,25 @@ def _variables(agent: Agent) -> Iterator[Element]:
         yield _variable("rtp_secure_media", "true")
 
 
+def leg_variables(agent: Agent, domain: str) -> dict[str, str]:
+    """What the switch sets on a leg that it makes to reach this user, for one that is made to a device of the
+    user (vanilla's dial-string names the user and the domain, too)."""
+    elements = (*_params(agent), *_variables(agent))
+    named = {each.attributes["name"]: str(each.attributes["value"]) for each in elements}
+    kinds = ("password", "vm-")
+    return {
+        "dialed_user": agent.extension,
+        "dialed_domain": domain,
+        "presence_id": f"{agent.extension}@{domain}",
+        "sip_invite_domain": domain,
+        **{
+            name.removeprefix("dial-var-"): value
+            for name, value in named.items()
+            if not name.startswith(kinds)
+        },
+    }
+
+
 def _end_registrations(path: str, old: str | None, new: str | None, target: Target) -> Iterable[str]:
     """Without its file, or with another password, a phone must not stay registered with the old one."""
     if old == "" or (old and new and _PASSWORD.findall(old) == _PASSWORD.findall(new)):

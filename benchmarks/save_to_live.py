@@ -28,6 +28,7 @@ UNTOUCHED = {
     "may_call_local": "on",
     "may_call_domestic": "on",
     "media": "either",
+    "button_rings": "all",
     "voicemail_pin": "482913",
     "user": "",
 }

@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from agents import presence
 from agents.models import Agent
-from agents.switchxml import CONTEXT
+from agents.switchxml import CONTEXT, leg_variables
 from eslbridge.models import Switch
 from eslbridge.originate import Originate
 from eslbridge.protocol.errors import InvalidJSON
@@ -130,7 +130,7 @@ def switch_of(agent: Agent) -> Switch:
         trouble = next((switch.trouble for switch in Switch.objects.all()), "No switch is connected yet.")
         raise DialRefused(trouble)
     try:
-        here = [switch for switch in switches if presence.users(switch.name).get(agent.extension)]
+        here = [switch for switch in switches if presence.devices_of(switch.name, agent.extension)]
     except StoreError:
         here = []
     return (here or switches)[0]
@@ -143,8 +143,9 @@ def fail(asked: Dial, why: str) -> None:
         announce("dials")
 
 
-def command(asked: Dial, switch: Switch) -> Originate:
-    """The originate of a dial: the callee is shown on the agent's phone, the agent on the callee's."""
+def command(asked: Dial, switch: Switch, contact: str = "") -> Originate:
+    """The originate of a dial: the callee is shown on the agent's phone, the agent on the callee's. It rings
+    all devices of the agent, or the one of that contact."""
     caller = Agent.objects.filter(extension=asked.extension).first()
     to = Callee(asked.number, Agent.objects.active().filter(extension=asked.number).first())
     return Originate(
@@ -153,7 +154,9 @@ def command(asked: Dial, switch: Switch) -> Originate:
         destination=asked.number,
         context=CONTEXT,
         uuid=asked.pk,
+        contact=contact,
         variables={
+            **(leg_variables(caller, switch.domain) if caller and contact else {}),
             "origination_caller_id_number": asked.number,
             "origination_caller_id_name": to.agent.name if to.agent else asked.number,
             **(_shown_to(to, caller) if caller else {}),

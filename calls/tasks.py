@@ -14,7 +14,7 @@ from eslbridge.originate import Ring
 from eslbridge.protocol import commands
 from eslbridge.protocol.errors import CommandFailed, ConnectionLost, ESLError, Timeout
 
-from . import control, dialling, outcomes, receivers, verbs
+from . import control, devices, dialling, outcomes, receivers, verbs
 from .models import Command, Dial
 from .verbs import Asked, Place
 
@@ -35,7 +35,9 @@ def originate(dial_id: str) -> None:
     try:
         held = link.current()
         held.wait_until_ready(READY_TIMEOUT)
-        command = str(dialling.command(asked, held.row()))
+        switch = held.row()
+        contact = devices.last_registered(held.client, switch, asked.extension)
+        command = str(dialling.command(asked, switch, contact))
     except (link.LinkIsDown, ESLError, ValueError, dialling.DialRefused) as problem:
         dialling.fail(asked, str(problem))
         return
@@ -76,7 +78,7 @@ def carry_out(command_id: str) -> None:
     try:
         held = link.current()
         held.wait_until_ready(READY_TIMEOUT)
-        *before, last = verbs.VERBS[command.verb].request(command, _place(held, command.verb))
+        *before, last = verbs.VERBS[command.verb].request(command, _place(held, command))
     except (link.LinkIsDown, ESLError, ValueError, dialling.DialRefused) as problem:
         control.fail(command, str(problem))
         return
@@ -95,12 +97,17 @@ def carry_out(command_id: str) -> None:
         control.fail(command, str(problem))
 
 
-def _place(held: link.Link, verb: str) -> Place:
-    place = Place(held.row().domain)
-    if verb == "record":
-        return replace(place, recordings=_global(held, "recordings_dir"))
-    if verb == "park":
-        return replace(place, music=_global(held, "hold_music"))
+def _place(held: link.Link, command: Command) -> Place:
+    switch = held.row()
+    place = Place(switch.domain)
+    match command.verb:
+        case "record":
+            return replace(place, recordings=_global(held, "recordings_dir"))
+        case "park":
+            return replace(place, music=_global(held, "hold_music"))
+        case "retrieve" | "listen" | "whisper" | "barge":
+            contact = devices.last_registered(held.client, switch, command.extension)
+            return replace(place, contact=contact)
     return place
 
 

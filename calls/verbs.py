@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 
 from agents.models import Agent
-from agents.switchxml import CONTEXT
+from agents.switchxml import CONTEXT, leg_variables
 from eslbridge import control
 from eslbridge.control import Execute, Request
 from eslbridge.originate import Ring
@@ -32,6 +32,7 @@ class Place:
     domain: str = "127.0.0.1"
     recordings: str = "/recordings"
     music: str = ""  # what waiting people hear
+    contact: str = ""  # the one device that rings for it; empty: all of the agent
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,8 @@ def _ring(command: Command, place: Place, application: str, variables: dict[str,
         "origination_caller_id_name": f"{VERBS[command.verb].label}: {command.about}"[:60],
         "patchbay_command": command.verb,
     }
+    agent = Agent.objects.filter(extension=command.extension).first() if place.contact else None
+    device = leg_variables(agent, place.domain) if agent else {}
     return Ring(
         command.extension,
         place.domain,
@@ -153,7 +156,8 @@ def _ring(command: Command, place: Place, application: str, variables: dict[str,
         application,
         command.leg,
         RING_SECONDS,
-        {**_carried(shown), **variables},
+        {**device, **_carried(shown), **variables},
+        place.contact,
     )
 
 

@@ -10,6 +10,8 @@ _USER = re.compile(r"[0-9A-Za-z._-]{1,64}", re.ASCII)
 _DOMAIN = re.compile(r"[0-9A-Za-z.:\[\]_-]{1,255}", re.ASCII)
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _LEG = re.compile(r"[0-9A-Za-z._:-]{1,120}", re.ASCII)
+# Without what stands between several endpoints, begins variables, or is quoted away.
+_CONTACT = re.compile(r"sofia/[0-9A-Za-z._-]{1,64}/sips?:[0-9A-Za-z@.:;=%_~+*!?&/()-]{1,400}", re.ASCII)
 # Braces end the list of variables; `${` is expanded; control characters end the command; `:_:` stands between
 # several originates; a value that begins with `ARRAY::` becomes a list.
 _UNCARRIED = re.compile(r"[{}\x00-\x1f\x7f]|\$\{|:_:|\AARRAY::")
@@ -36,6 +38,13 @@ def check_domain(text: str) -> str:
     return text
 
 
+def check_contact(text: str) -> str:
+    """One registered device as `sofia_contact` names it; raises ValueError otherwise: a phone chooses it."""
+    if not _CONTACT.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is no device that can be called by itself.")
+    return text
+
+
 def escaped(value: str, what: str) -> str:
     """A variable's value as `originate {…}` reads it back unchanged; raises ValueError when it cannot.
 
@@ -53,13 +62,15 @@ def escaped(value: str, what: str) -> str:
     return value.replace(" ", "\\s")
 
 
-def _arguments(user: str, domain: str, variables: Mapping[str, str], then: str) -> str:
+def _arguments(asked: "Originate | Ring", variables: Mapping[str, str], then: str) -> str:
     """The arguments of `originate` that rings a user's phone; a variable without a value is left out."""
+    user = f"user/{check_name(asked.user, 'user')}@{check_domain(asked.domain)}"
+    endpoint = check_contact(asked.contact) if asked.contact else user
     for name in variables:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name[:60]!r} is not the name of a variable.")
     listed = ",".join(f"{name}={escaped(value, name)}" for name, value in variables.items() if value)
-    return f"{{{listed}}}user/{check_name(user, 'user')}@{check_domain(domain)} {then}"
+    return f"{{{listed}}}{endpoint} {then}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class Originate:
     uuid: UUID
     timeout: int = 30  # seconds that the user's phone rings
     variables: Mapping[str, str] = field(default_factory=dict)
+    contact: str = ""  # one device of the user, as `sofia_contact` names it; empty: all that are registered
 
     def __post_init__(self) -> None:
         check_destination(self.destination)
@@ -87,7 +99,7 @@ class Originate:
             "ignore_early_media": "true",
             **self.variables,
         }
-        return _arguments(self.user, self.domain, variables, f"{self.destination} XML {self.context}")
+        return _arguments(self, variables, f"{self.destination} XML {self.context}")
 
 
 # What a phone that the site rings may be connected with: the leg of a call.
@@ -105,6 +117,7 @@ class Ring:
     leg: str  # the UUID of the other leg
     timeout: int = 30  # seconds that the user's phone rings
     variables: Mapping[str, str] = field(default_factory=dict)
+    contact: str = ""  # one device of the user, as `sofia_contact` names it; empty: all that are registered
 
     def __str__(self) -> str:
         """The arguments of `originate`."""
@@ -116,4 +129,4 @@ class Ring:
             "ignore_early_media": "true",
             **self.variables,
         }
-        return _arguments(self.user, self.domain, variables, f"&{self.application}({self.leg})")
+        return _arguments(self, variables, f"&{self.application}({self.leg})")

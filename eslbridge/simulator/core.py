@@ -92,6 +92,7 @@ class Switch:
         self.bridges: dict[str, tuple[Channel, Channel, int]] = {}
         self.hash_table: dict[str, str] = {}
         self.phones: dict[str, Phone] = {}
+        self.second_phones: list[Phone] = []
         self.registrar = Registrar(self)
         self.gateway_list = Gateways(self)
         self.limits = Limits(self)
@@ -427,8 +428,9 @@ class Switch:
         self.bridges.pop(a.uuid, None)
 
     def phone_at(self, user: str, port: int) -> Phone | None:
-        phone = self.phones.get(user)
-        return phone if phone is not None and phone.port == port else None
+        """The phone of that user at that port."""
+        phones = (self.phones.get(user), *self.second_phones)
+        return next((each for each in phones if each and (each.user, each.port) == (user, port)), None)
 
     def call_from_phone(self, phone: Phone, number: str) -> str:
         """An INVITE from a phone. Returns the channel's UUID."""

@@ -71,8 +71,7 @@ class Phone:
     @property
     def registered(self) -> bool:
         """Whether the profile holds this phone's registration."""
-        held = self.switch.registrar.registrations.get(self.user)
-        return held is not None and held.port == self.port
+        return self.switch.registrar.held_by(self) is not None
 
     @property
     def secret(self) -> str:
@@ -115,6 +114,15 @@ class Phone:
     def _hangup(self) -> None:
         for channel in list(self.channels):
             say_bye(channel)
+
+    def accept(self) -> None:
+        """Lifts the receiver of every call that rings."""
+        self.switch.in_loop(self._accept)
+
+    def _accept(self) -> None:
+        for channel in self.channels:
+            if not channel.answered:
+                accept(channel)
 
     def press(self, digits: str) -> None:
         """Presses keys in every call of this phone."""

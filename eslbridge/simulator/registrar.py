@@ -57,17 +57,22 @@ class Registration:
 
 
 class Registrar:
-    """The internal profile's registrations by user, and the core's list by Call-ID."""
+    """The internal profile's registrations by contact, and the core's list by Call-ID.
+
+    ``multiple`` is the profile's multiple-registrations=contact; without it, as in vanilla, a phone takes the
+    place of the other phones of its user.
+    """
 
     def __init__(self, switch: Switch):
         self.switch = switch
+        self.multiple = False
         self.registrations: dict[str, Registration] = {}
         self.core_list: dict[str, Registration] = {}
         self.offline_users: set[str] = set()
         self._next_port = FIRST_PORT
 
     def close(self) -> None:
-        for phone in self.switch.phones.values():
+        for phone in (*self.switch.phones.values(), *self.switch.second_phones):
             if phone.renewal:
                 phone.renewal.cancel()
 
@@ -97,6 +102,14 @@ class Registrar:
         if phone.behaviour != "offline" and (changed or phone.refused or not phone.registered):
             self.register(phone)
 
+    def add_second(self, user: str) -> Phone:
+        """One more phone of that user, with the password of the first; it registers when it is told to."""
+        first = self.switch.phones[user]
+        phone = Phone(self.switch, user, first.domain, self.free_port())
+        phone.password, phone.a1_hash = first.password, first.a1_hash
+        self.switch.second_phones.append(phone)
+        return phone
+
     def free_port(self) -> int:
         port, self._next_port = self._next_port, self._next_port + 1
         if self._next_port > LAST_PORT:
@@ -125,7 +138,9 @@ class Registrar:
             return
         expires_at = time.time() + REGISTRATION_EXPIRES
         held = Registration(phone.user, phone.domain, phone.host, phone.port, phone.call_id, expires_at)
-        self.registrations[phone.user] = held
+        for other in () if self.multiple else self.of(phone.user):
+            del self.registrations[other.contact]
+        self.registrations[held.contact] = held
         headers = self._contact_headers(phone, REGISTRATION_EXPIRES)
         headers.insert(3, ("presence-hosts", f"{phone.domain},{phone.domain}"))
         self._event("sofia::register", "2059", headers + user_headers(user))
@@ -135,11 +150,11 @@ class Registrar:
     def unregister(self, phone: Phone) -> None:
         """The phone says goodbye."""
         user = self.switch.configuration.user(phone.user, phone.domain)
-        held = self.registrations.get(phone.user)
+        held = self.held_by(phone)
         if held is None or user is None:
             return
         self._attempt(phone, "RENEWED", 0)
-        del self.registrations[phone.user]
+        del self.registrations[held.contact]
         headers: list[Header] = [
             ("profile-name", "internal"),
             ("username", phone.user),
@@ -182,7 +197,7 @@ class Registrar:
     def flush(self, which: str = "", reboot: bool = False) -> None:
         """``flush_inbound_reg``: registrations go, the core's list keeps them; phones come back."""
         for held in [one for one in self.registrations.values() if one.is_named(which)]:
-            phone = self.switch.phones.get(held.user)
+            phone = self.switch.phone_at(held.user, held.port)
             if reboot and phone is not None:
                 phone.notified.append("reboot")
             self._expire(held)
@@ -215,7 +230,7 @@ class Registrar:
             del self.core_list[call_id]
 
     def _expire(self, held: Registration) -> None:
-        del self.registrations[held.user]
+        del self.registrations[held.contact]
         headers: list[Header] = [
             ("profile-name", "internal"),
             ("call-id", held.call_id),
@@ -233,19 +248,26 @@ class Registrar:
         self.switch.send_custom(
             "sofia::expire", self.switch.event_head("CUSTOM", source, "sofia::expire") + headers
         )
-        phone = self.switch.phones.get(held.user)
+        phone = self.switch.phone_at(held.user, held.port)
         if phone is not None and phone.behaviour != "offline":
             self._again(phone, self.switch.options.register_delay, self._retry)
 
     def contact(self, user: str, domain: str) -> str:
         """What ``sofia_contact`` says, at once."""
-        held = self.registrations.get(user)
-        return held.contact if held and held.domain == domain else "error/user_not_registered"
+        found = [held.contact for held in self.of(user) if held.domain == domain]
+        return ",".join(found) or "error/user_not_registered"
+
+    def of(self, user: str) -> list[Registration]:
+        """The registrations of one user, the oldest first."""
+        return [held for held in self.registrations.values() if held.user == user]
+
+    def held_by(self, phone: Phone) -> Registration | None:
+        return next((held for held in self.of(phone.user) if held.port == phone.port), None)
 
     # The core's list
 
     def _list(self, held: Registration) -> None:
-        if held.user in self.registrations or held.call_id in self.core_list:
+        if self.of(held.user) or held.call_id in self.core_list:
             self.core_list[held.call_id] = held
 
     def _unlist(self, held: Registration) -> None:

@@ -189,6 +189,11 @@ class Simulator:
         """Phones by user id."""
         return self.switch.phones
 
+    def add_phone(self, user: str) -> Phone:
+        """A second phone of that user, who may have several from now on (multiple-registrations)."""
+        self.switch.registrar.multiple = True
+        return self.switch.in_loop(self.switch.registrar.add_second, user)
+
     @property
     def outside(self) -> Outside:
         """Everybody whom the gateways reach."""

@@ -31,6 +31,7 @@ def filled(**fields: object) -> dict[str, object]:
         "is_active": "on",
         "may_call_local": "on",
         "media": "either",
+        "button_rings": "all",
         "voicemail_pin": "739104",
     }
     return {**known, **fields}

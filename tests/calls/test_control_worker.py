@@ -5,13 +5,18 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
+from agents import presence
 from agents.models import Agent
+from agents.switchxml import leg_variables
 from calls import control, dialling, legs, live
 from calls.grouping import Call
 from calls.models import Command, Dial
 from calls.verbs import sides
 from eslbridge.simulator import Simulator
+from eslbridge.simulator.phones import Phone
 from tests.conftest import wait_until
+
+from .making import SWITCH
 
 Worker = subprocess.Popen[bytes]
 
@@ -180,6 +185,57 @@ def listen_whisper_and_join(simulator: Simulator, alice: Any) -> None:
     assert all("eavesdrop_enable_dtmf=false" in text for text in sent)
 
 
+def the_device_registered_last_rings_or_all(simulator: Simulator, alice: Any) -> None:
+    """Alice has a phone on her desk and then one in her pocket."""
+    desk, pocket = simulator.phones["1020"], simulator.add_phone("1020")
+    pocket.behaviour = "no_answer"
+    desk.register()
+    pocket.register()
+    two = "two devices, of which it is known which came last"
+    wait_until(lambda: len({each.since for each in presence.devices_of(SWITCH, "1020")}) == 2, two)
+
+    def rings(*phones: Phone) -> dict[str, str]:
+        """What is set on the leg to the first of these phones, which alone ring."""
+        before = [len(phone.received) for phone in phones]
+        asked = dialling.dial(alice.agent, "1021", alice)
+        expected = [count + 1 for count in before]
+        wait_until(lambda: [len(phone.received) for phone in phones] == expected, "the phones")
+        others = [phone for phone in (desk, pocket) if phone not in phones]
+        assert not any(phone.channels for phone in others)
+        found = wait_until(lambda: simulator.channels.get(str(asked.pk)), "the A-leg")
+        if phones[0] is desk:
+            wait_until(lambda: Dial.objects.get(pk=asked.pk).state == Dial.State.ANSWERED, "the answer")
+        else:
+            wait_until(lambda: Dial.objects.get(pk=asked.pk).state == Dial.State.RINGING_AGENT, "the ringing")
+            pocket.accept()
+            wait_until(lambda: Dial.objects.get(pk=asked.pk).state == Dial.State.ANSWERED, "the answer")
+        set_on_it = dict(found.variables)
+        silence(simulator)
+        return set_on_it
+
+    both = rings(desk, pocket)
+    Agent.objects.filter(pk=alice.agent.pk).update(button_rings=Agent.Devices.LAST)
+    alone = rings(pocket)
+    for name in leg_variables(alice.agent, "127.0.0.1"):
+        assert alone[name] == both[name], name
+    desk.register()  # a renewal
+    rings(pocket)
+
+    # Whoever listens or fetches a parked call hears it there, too.
+    a_call_of_others = simulator.phones["1021"].place_call("1022")
+    call = wait_until(lambda: [each for each in live.active_calls() if each.state == legs.ANSWERED], "it")[0]
+    alice.is_superuser = True
+    command = control.press(alice, "listen", call)
+    wait_until(lambda: pocket.channels, "the pocket to ring")
+    assert (pocket.channels[0].uuid, desk.channels) == (str(command.pk), [])
+    assert a_call_of_others in simulator.channels
+    silence(simulator)
+
+    pocket.unregister()
+    wait_until(lambda: len(presence.devices_of(SWITCH, "1020")) == 1, "one device")
+    rings(desk)
+
+
 def two_who_transfer_to_each_other_at_once(simulator: Simulator, alice: Any) -> None:
     """Each sends the other one away at the same moment: at most one call is left, both hear the truth."""
     bob = get_user_model().objects.create_user("bob")
@@ -221,6 +277,7 @@ def test_what_needs_a_third_phone(simulator: Simulator, alice: Any) -> None:
         three_way_until_the_first_one_leaves,
         park_and_retrieve_from_another_phone,
         listen_whisper_and_join,
+        the_device_registered_last_rings_or_all,
     ):
         story(simulator, alice)
         silence(simulator)

@@ -233,3 +233,29 @@ def test_the_whole_is_as_the_switch_wants_it() -> None:
         f"{{origination_uuid={uuid},originate_timeout=25,ignore_early_media=true,"
         "caller=Zoë\\sO\\\\\\\\\\\\\\'Neil}user/1020@pbx.example 1021 XML patchbay"
     )
+
+
+def test_one_device_is_called_as_the_switch_names_it() -> None:
+    contact = "sofia/internal/sip:1020@10.0.0.5:5060;transport=ws;fs_nat=yes;fs_path=sip%3A1020%40192.0.2.7"
+    sent = str(Originate("1020", "a.example", "1021", "patchbay", UUID(int=7), contact=contact))
+    assert sent.endswith(f"}}{contact} 1021 XML patchbay")
+    assert "user/" not in sent
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "error/user_not_registered",
+        "user/1021",
+        "sofia/gateway/carrier1/1900",
+        "sofia/internal/sip:1@a,sofia/gateway/carrier1/1900",
+        "sofia/internal/sip:1@a|sofia/gateway/carrier1/1900",
+        "sofia/internal/sip:1@a &system(x)",
+        "sofia/internal/sip:1@${system(x)}",
+        "sofia/internal/sip:1@a'",
+        "sofia/internal/sip:1@a\napi x",
+    ],
+)
+def test_what_a_phone_calls_itself_is_never_more_than_one_address(contact: str) -> None:
+    with pytest.raises(ValueError, match="no device"):
+        Originate("1020", "a.example", "1021", "patchbay", UUID(int=7), contact=contact)

@@ -26,7 +26,8 @@ def test_an_error_while_an_agent_is_saved_shows_no_secret(
 
     monkeypatch.setattr(Agent, "save", broken)
     admin_client.raise_request_exception = False
-    posted = {"extension": "1020", "name": "Alice", "media": "either", "voicemail_pin": PIN}
+    posted = {"extension": "1020", "name": "Alice", "media": "either", "button_rings": "all"}
+    posted["voicemail_pin"] = PIN
     answer = admin_client.post(f"/agents/agent/{agent.pk}/change/", posted)
 
     page = answer.content.decode()
