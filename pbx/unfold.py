@@ -15,6 +15,10 @@ def _has_phone(request: HttpRequest) -> bool:
     return getattr(request.user, "agent", None) is not None
 
 
+def _has_tokens(request: HttpRequest) -> bool:
+    return request.user.has_perm("pbx.view_apitoken")
+
+
 def _item(
     title: str,
     icon: str,
@@ -117,6 +121,7 @@ UNFOLD = {
                 "items": [
                     _item("Users", "person", "admin:auth_user_changelist"),
                     _item("Roles", "groups", "admin:auth_group_changelist"),
+                    _item("API tokens", "key", "admin:pbx_apitoken_changelist", permission=_has_tokens),
                 ],
             },
         ],
