@@ -182,6 +182,11 @@ class Agent(PublishedModel):
         return self.caller_id_number or self.extension
 
     @property
+    def shown_outside(self) -> str:
+        """The number that people outside see; empty when neither the agent nor the site has one."""
+        return self.outbound_caller_id or settings.DEFAULT_CALLER_ID
+
+    @property
     def toll_allow(self) -> str:
         """The classes of calls that this agent may make, as the switch's variable lists them."""
         allowed = {

@@ -80,7 +80,7 @@ def _variables(agent: Agent) -> Iterator[Element]:
     yield _variable("toll_allow", agent.toll_allow)
     yield _variable("effective_caller_id_name", agent.shown_name, "Caller ID name")
     yield _variable("effective_caller_id_number", agent.shown_number, "Caller ID number")
-    if outbound := agent.outbound_caller_id or settings.DEFAULT_CALLER_ID:
+    if outbound := agent.shown_outside:
         yield _variable("outbound_caller_id_number", outbound, "Outbound caller ID")
         yield _variable("outbound_caller_id_name", settings.DEFAULT_CALLER_NAME or agent.shown_name)
     if agent.call_group:

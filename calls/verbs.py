@@ -108,15 +108,19 @@ def _hang_up(command: Command, place: Place) -> list[Asked]:
 
 
 def _transfer(command: Command, place: Place) -> list[Asked]:
-    """The other side goes, with the rights of the phone that sends it; that phone is free then."""
+    """The other side goes, with the rights of the phone that sends it and none of whoever sent it before; that
+    phone is free then."""
     by = Agent.objects.filter(extension=command.extension).first()
     to = callee(command.target)
+    way(to, by)
     rights = {
         "toll_allow": by.toll_allow if by else "",
         "callgroup": by.call_group if by else "",
-        "outbound_caller_id_number": way(to, by).caller_id,
+        "outbound_caller_id_number": by.shown_outside if by else "",
+        "outbound_caller_id_name": "",
+        "patchbay_forward": "",
     }
-    given = [control.set_variable(command.other, name, value) for name, value in rights.items() if value]
+    given = [control.set_variable(command.other, name, value) for name, value in rights.items()]
     return [*given, control.transfer(command.other, to.number, CONTEXT)]
 
 

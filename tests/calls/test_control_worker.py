@@ -12,9 +12,11 @@ from calls import control, dialling, legs, live
 from calls.grouping import Call
 from calls.models import Command, Dial
 from calls.verbs import sides
+from eslbridge.models import PendingChange
 from eslbridge.simulator import Simulator
 from eslbridge.simulator.phones import Phone
 from tests.conftest import wait_until
+from tests.factories import make_route
 
 from .making import SWITCH
 
@@ -110,6 +112,33 @@ def a_blind_transfer_moves_the_other_side_whichever_leg_it_is(simulator: Simulat
     wait_until(lambda: the_call().state == legs.ANSWERED, "Bob called Alice")
     assert done(press(alice, "transfer", "1022"))  # Bob is the A-leg
     wait_until(lambda: users(the_call()) == {"1021", "1022"}, "Bob and Carol")
+
+
+def whoever_sends_on_lends_only_his_own_rights(simulator: Simulator, alice: Any) -> None:
+    """Somebody outside is sent on by Alice, who may do much, and then by Carol, who may do nothing."""
+    carol = get_user_model().objects.create_user("sender")
+    rich = {"may_call_international": True, "call_group": "sales", "outbound_caller_id": "+19495432020"}
+    poor = {"may_call_local": False, "may_call_domestic": False, "user": carol}
+    Agent.objects.filter(extension="1020").update(**rich)
+    Agent.objects.filter(extension="1022").update(**poor)
+    make_route(alice.agent, did="+19495432020")
+    wait_until(lambda: not PendingChange.objects.exists(), "the files")
+    uuid = simulator.call_from_outside("+19495432020")
+
+    def talks_to(extension: str) -> bool:
+        return {extension, "+15551230000"} in [users(call) for call in live.active_calls()]
+
+    def rights() -> list[str | None]:
+        names = ("toll_allow", "callgroup", "outbound_caller_id_number", "outbound_caller_id_name")
+        return [simulator.channels[uuid].get_variable(name) or None for name in names]
+
+    wait_until(lambda: talks_to("1020") and the_call().state == legs.ANSWERED, "Alice")
+    assert done(press(alice, "transfer", "1022"))
+    assert rights() == ["local,domestic,international", "sales", "+19495432020", None]
+    wait_until(lambda: talks_to("1022") and the_call().state == legs.ANSWERED, "Carol")
+    assert done(press(carol, "transfer", "1021"))
+    assert rights() == [None] * 4
+    Agent.objects.filter(extension="1022").update(user=None)
 
 
 def an_attended_transfer(simulator: Simulator, alice: Any, who_called: str) -> None:
@@ -262,6 +291,7 @@ def test_what_one_does_with_ones_own_call(simulator: Simulator, alice: Any) -> N
     for story in (
         hold_digits_and_recording,
         a_blind_transfer_moves_the_other_side_whichever_leg_it_is,
+        whoever_sends_on_lends_only_his_own_rights,
         two_who_transfer_to_each_other_at_once,
         what_is_over_is_said,
     ):
