@@ -67,10 +67,10 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
     actions = ["rotate_passwords", "deactivate", "activate"]
     actions_detail = ["rotate_password"]
     live_rows_url = "agent_rows"
-    readonly_fields = ["phone", "credentials"]
+    readonly_fields = ["phone", "call", "credentials"]
     fieldsets = [
         ("Who", {"fields": ["extension", "name", "email", "user", "is_active"]}),
-        ("On the switch", {"fields": ["sync", "phone", "credentials", "rendered"]}),
+        ("On the switch", {"fields": ["sync", "phone", "call", "credentials", "rendered"]}),
         ("Caller ID", {"fields": ["caller_id_name", "caller_id_number", "outbound_caller_id"]}),
         (
             "Permissions",
@@ -110,7 +110,7 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
             self.prepare_rows([agent])
         return render_to_string("agents/_phone.html", {"agent": agent})
 
-    @display(description="")
+    @display(description="Call")
     def call(self, agent: Agent) -> SafeString:
         if not agent.is_active:
             return format_html("{}", "")

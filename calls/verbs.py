@@ -108,7 +108,7 @@ def _hang_up(command: Command, place: Place) -> list[Asked]:
 
 
 def _transfer(command: Command, place: Place) -> list[Asked]:
-    """The other side goes, with the rights of the phone that sends it and none of whoever sent it before; that
+    """The other side goes, with the rights of the phone that sends it and none of whoever sent it before; the
     phone is free then."""
     by = Agent.objects.filter(extension=command.extension).first()
     to = callee(command.target)

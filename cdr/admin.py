@@ -1,6 +1,5 @@
 """The call records' pages: facts, which nobody changes."""
 
-import re
 from datetime import datetime, timedelta
 
 from django.contrib import admin
@@ -16,9 +15,6 @@ from .models import Call, Leg
 
 
 def _button(number: str) -> SafeString:
-    """Calls that number; nothing for what is none (“anonymous”)."""
-    if not re.fullmatch(r"\+?[0-9*#]{2,32}", number, re.ASCII):
-        return SafeString()
     return render_to_string("calls/_button.html", {"number": number, "label": number})
 
 
@@ -45,7 +41,7 @@ class CallAdmin(ReadOnlyAdmin):
     list_filter = ["kind", "hangup_cause", "gateway", "switch"]
     search_fields = ["caller", "caller_name", "callee", "reached", "uuid"]
     date_hierarchy = "start"
-    fields = ["kind", "caller", "caller_name", "callee", "reached", "started", "answered", "ended"]
+    fields = ["kind", "who", "whom", "started", "answered", "ended"]
     fields += ["duration", "billsec", "hangup_cause", "refused", "gateway", "switch", "uuid", "legs"]
 
     @display(description="Start", ordering="start")
@@ -68,9 +64,11 @@ class CallAdmin(ReadOnlyAdmin):
 
     @display(description="Callee", ordering="callee")
     def whom(self, call: Call) -> SafeString:
-        reached = f"→ {call.reached}" if call.reached and call.reached != call.callee else ""
-        why = format_html('<span class="pb-why">{}</span>', reached)
-        return format_html("{} {} {}", call.callee, why, _button(call.callee))
+        whom = format_html("{} {}", call.callee, _button(call.callee))
+        if call.reached in {"", call.callee}:
+            return whom
+        why = format_html('<span class="pb-why">→ {}</span>', call.reached)
+        return format_html("{} {} {}", whom, why, _button(call.reached))
 
     @display(description="Duration", ordering="duration")
     def length(self, call: Call) -> str:
@@ -90,5 +88,7 @@ class CallAdmin(ReadOnlyAdmin):
 
     @display(description="Legs")
     def legs(self, call: Call) -> SafeString:
-        legs = Leg.objects.filter(call=call.uuid).order_by("start")
+        legs = list(Leg.objects.filter(call=call.uuid).order_by("start"))
+        for leg in legs:
+            leg.call_button = _button(leg.user or (leg.caller if leg.is_a_leg else leg.destination))
         return render_to_string("cdr/_legs.html", {"legs": sorted(legs, key=lambda leg: not leg.is_a_leg)})

@@ -46,6 +46,10 @@ def week_strip(hours: BusinessHours) -> SafeString:
     return render_to_string("routes/_week.html", context)
 
 
+def _call_button(number: str, whose: models.Model) -> SafeString:
+    return render_to_string("calls/_button.html", {"number": number, "label": str(whose)})
+
+
 class PointingAdmin(SpreadsheetAdmin, PublishedAdmin):
     """A published model with destinations: what they lead to is fetched once for a page."""
 
@@ -60,12 +64,12 @@ class PointingAdmin(SpreadsheetAdmin, PublishedAdmin):
 @admin.register(InboundRoute)
 class InboundRouteAdmin(PointingAdmin):
     resource_classes = [InboundRouteResource]
-    list_display = ["number", "description", "what_happens", "sync"]
+    list_display = ["number", "description", "what_happens", "sync", "call"]
     list_select_related = ["hours"]
     list_filter = ["is_active", "hours"]
     search_fields = ["did", "description"]
     live_rows_url = "route_rows"
-    readonly_fields = ["what_happens", "what_happens_now", "week"]
+    readonly_fields = ["call", "what_happens", "what_happens_now", "week"]
     fieldsets = [
         ("Number", {"fields": ["did", "description", "is_active"]}),
         (
@@ -73,7 +77,7 @@ class InboundRouteAdmin(PointingAdmin):
             {"fields": ["destination", "ring_seconds", "unanswered_destination", "busy_destination"]},
         ),
         ("Business hours", {"fields": ["hours", "closed_destination"]}),
-        ("On the switch", {"fields": ["what_happens", "sync", "rendered"]}),
+        ("On the switch", {"fields": ["what_happens", "call", "sync", "rendered"]}),
     ]
     # What only a route that there is has, and what only one with business hours has.
     with_hours = ("Now", {"fields": ["what_happens_now", "week"]})
@@ -91,6 +95,10 @@ class InboundRouteAdmin(PointingAdmin):
     @display(description="DID", ordering="did")
     def number(self, route: InboundRoute) -> str:
         return str(route)
+
+    @display(description="Call")
+    def call(self, route: InboundRoute) -> SafeString:
+        return _call_button(route.did, route) if route.is_active else SafeString()
 
     @display(description="What happens")
     def what_happens(self, route: InboundRoute) -> SafeString:
@@ -113,6 +121,7 @@ class RingGroupAdmin(PointingAdmin):
     list_filter = ["is_active", "strategy"]
     search_fields = ["extension", "name"]
     live_rows_url = "group_rows"
+    readonly_fields = ["call"]
     fieldsets = [
         ("Group", {"fields": ["extension", "name", "is_active"]}),
         (
@@ -120,7 +129,7 @@ class RingGroupAdmin(PointingAdmin):
             {"fields": ["members", "strategy", "ring_seconds", "total_seconds", "skips_busy", "prefix"]},
         ),
         ("Then", {"fields": ["then"]}),
-        ("On the switch", {"fields": ["sync", "rendered"]}),
+        ("On the switch", {"fields": ["call", "sync", "rendered"]}),
     ]
 
     def get_fieldsets(self, request: HttpRequest, obj: RingGroup | None = None):
@@ -132,9 +141,9 @@ class RingGroupAdmin(PointingAdmin):
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return ", ".join(names[:3]) + more
 
-    @display(description="")
+    @display(description="Call")
     def call(self, group: RingGroup) -> SafeString:
-        return render_to_string("calls/_button.html", {"number": group.extension, "label": str(group)})
+        return _call_button(group.extension, group) if group.is_active else SafeString()
 
     @display(description="Then")
     def after(self, group: RingGroup) -> str:

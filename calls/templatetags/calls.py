@@ -1,8 +1,16 @@
 """How calls are written on pages."""
 
+import re
+
 from django import template
 
 register = template.Library()
+
+
+@register.filter
+def is_number(text: str) -> bool:
+    """Whether that can be called; “anonymous” and “voicemail” cannot."""
+    return re.fullmatch(r"\+?[0-9*#]{2,32}", text, re.ASCII) is not None
 
 
 @register.filter

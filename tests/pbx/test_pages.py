@@ -1,5 +1,6 @@
 """The pages that show much: a constant number of queries, nothing unescaped, and no zero for the unknown."""
 
+import html
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,6 +25,7 @@ from eslbridge import store as eslbridge_store
 from eslbridge.models import PendingChange, Switch
 from pbx import dashboard
 from tests.calls.making import SWITCH, a_dial, a_switch, a_user
+from tests.factories import make_agent, make_group, make_route
 from tests.recorded_calls import altered, events_of
 
 pytestmark = pytest.mark.django_db
@@ -356,3 +358,38 @@ def test_roles_can_be_given_what_calls_need(client: Client) -> None:
     for name in ("Can see active calls", "Can hang up anybody", "Can make another agent"):
         assert name in page
     assert Dial._meta.app_label == "calls"
+
+
+# A call button beside every number
+
+
+def test_every_number_and_agent_can_be_called_from_where_it_stands(client: Client) -> None:
+    agent, off = make_agent(2000, name="Alice"), make_agent(2001, is_active=False)
+    make_route(off, did="+19495550142", is_active=False)
+    group, route = make_group(agent), make_route(agent, did="+19495550141")
+    presence.take_stock(Switch.objects.get(), "<registrations>")
+    more_phones(2)
+    values = {"start": timezone.now(), "end": timezone.now(), "duration": 1, "billsec": 1}
+    values |= {"switch": SWITCH, "caller": "+15551110000", "hangup_cause": "NONE"}
+    record = Call.objects.create(
+        uuid=uuid4(), kind="inbound", callee="+19495550141", reached="2000", **values
+    )
+    Call.objects.create(uuid=uuid4(), kind="inbound", callee="*98", **{**values, "caller": "anonymous"})
+    for direction, uuid, whose in (("inbound", record.uuid, ""), ("outbound", uuid4(), "2000")):
+        Leg.objects.create(uuid=uuid, call=record.uuid, user=whose, direction=direction, **values)
+    buttons = {
+        "/agents/agent/": {"2000"},
+        f"/agents/agent/{agent.pk}/change/": {"2000"},
+        f"/agents/agent/{off.pk}/change/": set(),
+        "/phones/": {"2000"},
+        "/routes/inboundroute/": {"+19495550141"},
+        f"/routes/inboundroute/{route.pk}/change/": {"+19495550141"},
+        "/routes/ringgroup/": {group.extension},
+        f"/routes/ringgroup/{group.pk}/change/": {group.extension},
+        "/cdr/call/": {"+15551110000", "+19495550141", "2000", "*98"},
+        f"/cdr/call/{record.pk}/change/": {"+15551110000", "+19495550141", "2000"},
+    }
+    for path, numbers in buttons.items():
+        page = html.unescape(client.get(path).content.decode())
+        found = re.findall(r'"number": "([^"]*)"', page)
+        assert {number.replace("\\u002B", "+") for number in found} == numbers, path
