@@ -1,5 +1,7 @@
 """The live pages' script: what each page makes of the rows that are pushed to all."""
 
+from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -114,6 +116,43 @@ def test_a_page_without_a_stream_asks_every_five_seconds(
     expect(row(page, "5001")).to_have_count(0)
     page.clock.run_for(2_000)
     expect(row(page, "5001")).to_be_visible()
+
+
+def restyled(page: Page, act: Callable[[], None]) -> int:
+    """Of how many elements, at once, the browser works out the style anew while `act` runs."""
+    session = page.context.new_cdp_session(page)
+    events: list[dict[str, Any]] = []
+    ended: list[Any] = []
+
+    def end(told: Any) -> None:  # a method of a list is not taken
+        ended.append(told)
+
+    session.on("Tracing.dataCollected", lambda told: events.extend(told["value"]))
+    session.on("Tracing.tracingComplete", end)
+    session.send("Tracing.start", {"categories": "devtools.timeline", "transferMode": "ReportEvents"})
+    act()
+    session.send("Tracing.end")
+    while not ended:
+        page.wait_for_timeout(10)
+    return max(each["args"]["elementCount"] for each in events if each["name"] == "UpdateLayoutTree")
+
+
+def test_a_row_that_comes_costs_no_more_than_itself(
+    page: Page, log_in: LogIn, projection: Projection
+) -> None:
+    log_in()
+    page.goto("/calls/active/")
+    expect(page.get_by_text("Nobody is talking")).to_be_visible()
+    follow(projection, *(a_call("1020", f"50{n:02}") for n in range(30)))
+    expect(page.locator(".pb-calls tbody tr")).to_have_count(30)
+    page.wait_for_timeout(300)  # what the list itself asked for
+
+    def one_more() -> None:
+        follow(projection, a_call("1020", "5100"))
+        expect(row(page, "5100")).to_be_visible()
+
+    of_one_row = page.locator(".pb-calls tbody tr:last-child *").count()
+    assert 0 < restyled(page, one_more) < 3 * of_one_row  # `:root:has(…)` made it all 862 of the page
 
 
 def test_two_tabs_share_one_stream_and_the_second_inherits_it(

@@ -156,6 +156,8 @@ def test_a_page_says_since_when_the_site_does_not_answer(
     page.route("**/live/**", refuse)
     page.evaluate("htmx.trigger(document.body, 'news:resync')")
     expect(page.locator("#pb-away")).to_contain_text("the site does not answer")
+    expect(page.locator(".pb-calls")).to_have_css("opacity", "0.55")
     is_away = False
     page.evaluate("htmx.trigger(document.body, 'news:resync')")
     expect(page.locator("#pb-away")).to_have_count(0)
+    expect(page.locator(".pb-calls")).to_have_css("opacity", "1")

@@ -489,3 +489,14 @@ def test_the_first_page_does_not_wait_for_a_thousand_rows() -> None:
     assert 'hx-trigger="load, ' in page
     assert boss.get("/live/calls/").content.decode().count('<tr id="call-') == 250
     assert boss.get("/live/calls/few/").content.decode().count('<tr id="call-') == 8
+
+
+def test_a_row_has_buttons_that_call_its_numbers_and_none_for_what_is_no_number() -> None:
+    create = events_of("internal_hold")[0]
+    told = {"Caller_ANI": "anonymous", "Caller_Destination_Number": "1021"}
+    Projection(SWITCH).follow([altered(create, **told)])
+    an_agent("1021", "Bob")
+    page = logged_in(a_user("boss", permissions=(SEE,))).get("/live/calls/").content.decode()
+    assert "anonymous" in page
+    assert page.count("pb-call") - page.count("pb-calls") == 1
+    assert 'aria-label="Call 1021 Bob"' in page
