@@ -58,6 +58,12 @@ class ApiTokenAdmin(ModelAdmin):
         """A token is made and revoked, never changed."""
         return obj is None and super().has_change_permission(request)
 
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        only_save = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, {**only_save, **(extra_context or {})})
+
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         request.made_token = obj.give()
         super().save_model(request, obj, form, change)

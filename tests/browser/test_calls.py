@@ -13,7 +13,7 @@ from agents.models import Agent
 from calls.models import Dial
 from cdr.models import Call, Leg
 from eslbridge.simulator import Simulator
-from tests.calls.making import an_agent
+from tests.calls.making import an_agent, an_outbound_route
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.browser
@@ -123,6 +123,12 @@ def test_a_number_is_dialled_from_the_header_by_keyboard_and_why_it_fails_is_sai
         dial(hostile)
         expect(toast(page)).to_contain_text("digits, * and # only")
         expect(toast(page)).to_have_attribute("role", "alert")
+    assert not Dial.objects.exists()
+
+    an_outbound_route(toll_class="international")
+    dial("+44 20 7946 0958")
+    expect(toast(page)).to_contain_text("+442079460958: Not allowed: international.")
+    expect(toast(page)).to_have_attribute("role", "alert")
     assert not Dial.objects.exists()
 
     simulator.phones["1021"].behaviour = "busy"

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from playwright.sync_api import Page, expect
 from agents.models import Agent
 from calls import live
 from calls.models import Command, Dial
+from eslbridge.models import PendingChange
 from eslbridge.simulator import Simulator
 from tests.calls.making import an_agent, an_outbound_route
-from tests.conftest import wait_until
+from tests.conftest import BASE_DIR, wait_until
 
 from .test_calls import is_registered, row, toast
 
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.browser
 
 Worker = subprocess.Popen[bytes]
 LogIn = Callable[..., Any]
+THERE = "https://patchbay.example.com"
 
 
 def three_phones(simulator: Simulator, user: Any) -> None:
@@ -154,3 +157,30 @@ def test_a_dial_from_the_header_is_answered_and_hung_up_and_a_supervisor_joins(
     dialled.get_by_role("button", name="Hang up").click()
     expect(dialled).to_contain_text("Ended")
     assert {command.state for command in Command.objects.all()} == {Command.State.DONE}
+    a_link_on_another_web_site_dials_after_a_question(page)
+
+
+def a_link_on_another_web_site_dials_after_a_question(page: Page) -> None:
+    """The snippet of the documentation, as it stands there, but for the address of the site."""
+    an_outbound_route()
+    wait_until(lambda: not PendingChange.objects.exists(), "the route on the switch")
+    docs = Path(BASE_DIR, "docs/click-to-dial.md").read_text()
+    (snippet,) = re.findall(r"```html\n(.*?)```", docs, re.DOTALL)
+    assert snippet.count("\n") <= 15
+    site = re.match("https?://[^/]+", page.url)[0]
+    crm = page.context.new_page()
+    crm.route("http://crm.example/", lambda route: route.fulfill(body=snippet.replace(THERE, site)))
+    crm.goto("http://crm.example/")
+    before = Dial.objects.count()
+    with crm.expect_popup() as opened:
+        crm.get_by_role("link").click()
+    popup = opened.value
+    expect(popup.locator("#content").get_by_role("button", name="Dial")).to_be_visible()
+    expect(popup.get_by_text("+1 949-543-1333, United States")).to_be_visible()
+    assert Dial.objects.count() == before
+    assert crm.url == "http://crm.example/"
+    popup.locator("#content").get_by_role("button", name="Dial").click()
+    expect(toast(popup)).to_contain_text("1020 → +19495431333")
+    expect(toast(popup)).to_contain_text("Answered")
+    toast(popup).get_by_role("button", name="Hang up").click()
+    expect(toast(popup)).to_contain_text("Ended")

@@ -3,6 +3,7 @@
 import subprocess
 from typing import Any
 
+import pytest
 from django.contrib.auth import get_user_model
 
 from agents import presence
@@ -20,6 +21,7 @@ from tests.factories import make_route
 
 from .making import SWITCH
 
+ANNOUNCEMENT = "tone_stream://%(200,0,800)"
 Worker = subprocess.Popen[bytes]
 
 
@@ -90,7 +92,13 @@ def hold_digits_and_recording(simulator: Simulator, alice: Any) -> None:
     other = sides(call, "1020").other
     assert simulator.switch.channels[other.uuid].sent_digits == "12#"
 
+    before = len(simulator.received)
     assert done(press(alice, "record"))
+    sent = [text.partition(" ")[2].split() for _, text in list(simulator.received)[before:]]
+    told = [words[0] for words in sent if words[:1] in (["uuid_broadcast"], ["uuid_record"])]
+    assert told == ["uuid_broadcast", "uuid_record"]
+    announcement = next(words for words in sent if words[0] == "uuid_broadcast")
+    assert announcement[1:] == [call.a_leg.uuid, ANNOUNCEMENT, "both"]
     recorded = wait_until(lambda: live.active_calls()[0].a_leg.recording, "the recording")
     assert recorded.startswith(simulator.switch.variables["recordings_dir"] + "/patchbay/")
     seen = control.seen_by(alice, live.active_calls()[0])
@@ -287,7 +295,14 @@ def what_is_over_is_said(simulator: Simulator, alice: Any) -> None:
     assert (late.state, late.why) == (Command.State.FAILED, "That call is over already.")
 
 
-def test_what_one_does_with_ones_own_call(simulator: Simulator, alice: Any) -> None:
+@pytest.fixture
+def announcing(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """The setting, here and for the worker that is started after it."""
+    settings.RECORDING_ANNOUNCEMENT = ANNOUNCEMENT
+    monkeypatch.setenv("RECORDING_ANNOUNCEMENT", ANNOUNCEMENT)
+
+
+def test_what_one_does_with_ones_own_call(announcing: None, simulator: Simulator, alice: Any) -> None:
     for story in (
         hold_digits_and_recording,
         a_blind_transfer_moves_the_other_side_whichever_leg_it_is,
