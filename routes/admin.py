@@ -29,6 +29,7 @@ from .gateways import all_gateways, calls_now
 from .hours_forms import BusinessHoursForm, CloseForm
 from .importing import GatewayResource, InboundRouteResource, OutboundRouteResource, RingGroupResource
 from .models import BusinessHours, Gateway, Holiday, InboundRoute, OutboundRoute, RingGroup
+from .zones import ADVICE, rules_on_disk, what_is_wrong
 
 
 def week_strip(hours: BusinessHours) -> SafeString:
@@ -366,6 +367,9 @@ class BusinessHoursAdmin(ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
+        hours = form.instance
+        if wrong := what_is_wrong(hours.time_zone, rules_on_disk()):
+            self.message_user(request, f"{hours.time_zone} {wrong}. {ADVICE}", messages.WARNING)
         if events := form.cleaned_data.get("calendar"):
             added = add_holidays(form.instance, events)
             self.message_user(request, f"{added} holidays were added from the calendar.", messages.SUCCESS)

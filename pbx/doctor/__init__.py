@@ -26,6 +26,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("Modules", switch.check_modules),
     ("Domain", switch.check_domain),
     ("SIP profile", switch.check_profile),
+    ("Time zones", switch.check_time_zones),
     ("Directory", files.check_directory),
     ("Same directory", files.check_same_directory),
     ("Includes", files.check_includes),

@@ -9,6 +9,8 @@ from agents.presence import listing_command
 from agents.switchxml import SIP_PROFILE
 from eslbridge.link import short_version
 from eslbridge.protocol.errors import AuthenticationFailed, ProtocolError, Rejected
+from routes.models import BusinessHours
+from routes.zones import ADVICE, rules_in, what_is_wrong
 
 from .findings import Findings, first_line, how_to_load, many, ok, problem, unknown, warning
 from .site import Site, params
@@ -99,6 +101,18 @@ def check_domain(site: Site) -> Findings:
         )
     else:
         yield ok(site.domain)
+
+
+def check_time_zones(site: Site) -> Findings:
+    site.require_database()
+    configuration = site.configuration("timezones.conf")
+    rules = None if configuration is None else rules_in(configuration)
+    used = {hours.time_zone: hours for hours in BusinessHours.objects.all()}
+    wrong = {zone: said for zone in used if (said := what_is_wrong(zone, rules))}
+    for zone, said in wrong.items():
+        yield problem(f"{zone}, of the business hours “{used[zone]}”, {said}", ADVICE)
+    if not wrong:
+        yield ok(", ".join(sorted(used)) or "no business hours")
 
 
 def check_profile(site: Site) -> Findings:

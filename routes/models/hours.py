@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
+from ..zones import ADVICE, rules_on_disk, what_is_wrong
+
 DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _RANGE = re.compile(
     r"([01]?\d|2[0-3])(?::?([0-5]\d))?\s*[-–]\s*(?:([01]?\d|2[0-3])(?::?([0-5]\d))?|(24)(?::?00)?)"
@@ -81,6 +83,11 @@ class BusinessHours(models.Model):
         ):
             raise ValidationError(
                 {"time_zone": f"“{self.time_zone[:40]}” is not a time zone. Type one like Europe/Berlin."}
+            )
+        rules = rules_on_disk()
+        if rules is not None and self.time_zone not in rules:
+            raise ValidationError(
+                {"time_zone": f"{self.time_zone} {what_is_wrong(self.time_zone, rules)}. {ADVICE}"}
             )
 
     def ranges(self) -> Iterator[tuple[int, Range]]:

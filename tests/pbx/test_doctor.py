@@ -35,6 +35,7 @@ from eslbridge.simulator.conf import write_vanilla
 from pbx import doctor
 from pbx.doctor import Finding, Site, Status, files, ours, safety, switch
 from tests.conftest import BASE_DIR
+from tests.factories import make_hours
 
 pytestmark = pytest.mark.django_db
 DOMAIN = "127.0.0.1"
@@ -438,6 +439,17 @@ def test_domain(simulated: Simulator, settings: Any) -> None:
     settings.FS_DOMAIN = "pbx.example.com"
     found = only(switch.check_domain)
     assert found.status is Status.PROBLEM and DOMAIN in found.fix
+
+
+def test_time_zones_of_business_hours() -> None:
+    zone = '<zone name="Europe/Berlin" value="CET-1CEST,M3.5.0,M10.5.0/3"/>'
+    there = Answering(**{f"{LOCATE} timezones.conf": f"<configuration>{zone}</configuration>"})
+    assert only(switch.check_time_zones, there).said == "no business hours"
+    make_hours(time_zone="Europe/Berlin")
+    assert only(switch.check_time_zones, there) == Finding(Status.OK, "Europe/Berlin")
+    make_hours(name="South", time_zone="America/Coyhaique")
+    found = only(switch.check_time_zones, there)
+    assert found.status is Status.PROBLEM and "“South”" in found.said and "reload" in found.fix
 
 
 def test_a_wrong_domain_is_one_problem_and_no_other(
