@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError
 
-from . import files, ours, safety, switch
+from . import files, numbers, ours, safety, switch
 from .findings import CannotTell, Finding, Findings, Status, first_line, unknown
 from .site import Site
 
@@ -36,6 +36,7 @@ CHECKS: list[tuple[str, Check]] = [
     ("Clocks", ours.check_clocks),
     ("Worker", ours.check_worker),
     ("Changes", ours.check_changes),
+    ("Caller ID", numbers.check_caller_id),
 ]
 
 

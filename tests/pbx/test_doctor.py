@@ -33,9 +33,9 @@ from eslbridge.publishing.publisher import Publisher
 from eslbridge.simulator import Simulator
 from eslbridge.simulator.conf import write_vanilla
 from pbx import doctor
-from pbx.doctor import Finding, Site, Status, files, ours, safety, switch
+from pbx.doctor import Finding, Site, Status, files, numbers, ours, safety, switch
 from tests.conftest import BASE_DIR
-from tests.factories import make_hours
+from tests.factories import make_agent, make_hours, make_outbound
 
 pytestmark = pytest.mark.django_db
 DOMAIN = "127.0.0.1"
@@ -840,3 +840,33 @@ def test_default_password_that_was_changed(simulated: Simulator) -> None:
     reload(simulated)
     found = only(safety.check_default_password)
     assert found.status is Status.OK and "long and unknown" not in found.said
+
+
+# --- caller ID ---------------------------------------------------------------------------------------
+
+
+def test_calls_that_would_go_out_with_the_extension_are_told_with_the_fix(settings: Any) -> None:
+    settings.DEFAULT_CALLER_ID = settings.EMERGENCY_CALLER_ID = ""
+
+    def said() -> list[tuple[str, str]]:
+        return [(each.said, each.fix) for each in findings(numbers.check_caller_id)]
+
+    assert said() == [("no calls go out: there is no route", "")]
+    alice = make_agent(1020, name="Alice")
+    make_agent(1021, is_active=False)
+    route = make_outbound(name="all")
+    (agents, fix), (emergency, _) = said()
+    assert "1 agent, like 1020 Alice, would call out with the extension" in agents
+    assert "DEFAULT_CALLER_ID" in fix
+    assert "route all" in fix
+    assert "emergency services would see the extension" in emergency
+
+    settings.EMERGENCY_CALLER_ID = "+19495550000"
+    Agent.objects.filter(pk=alice.pk).update(outbound_caller_id="+19495431333")
+    assert said() == [("each call that can go out has a caller ID", "")]
+    route.caller_id = "site"
+    route.save()
+    ((site_wide, _),) = said()
+    assert "by the outbound route all go out with the extension" in site_wide
+    settings.DEFAULT_CALLER_ID = "+19495550000"
+    assert [each.status for each in findings(numbers.check_caller_id)] == [Status.OK]
