@@ -131,20 +131,21 @@ def test_a_command_that_waited_too_long_or_was_cancelled_rings_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     agent = an_agent("1020", "Alice")
-    late, in_time = a_dial_of(agent), a_dial_of(agent)
+    late = a_dial_of(agent)
     monkeypatch.setattr(dialling, "COMMAND_EXPIRES_SECONDS", 0.01)
     dialling.send(tasks.originate, SWITCH, str(late.pk))
     monkeypatch.undo()
     worker = start_worker(settings)
     try:
         wait_until(lambda: registered() == {"1020"}, "the phone", 30)
+        in_time = a_dial_of(agent)
         dialling.cancel(cancelled := a_dial_of(agent))
         dialling.send(tasks.originate, SWITCH, str(cancelled.pk))
         dialling.send(tasks.originate, SWITCH, str(in_time.pk))
         until(
             in_time, Dial.State.RINGING_AGENT, Dial.State.AGENT_ANSWERED, Dial.State.ENDED, Dial.State.FAILED
         )
-        assert state_of(late) == Dial.State.QUEUED
+        assert state_of(late) in {Dial.State.QUEUED, Dial.State.FAILED}  # given up, on a busy machine
         assert [str(in_time.pk) in command for command in originates(simulator)] == [True]
     finally:
         stop_worker(worker)
