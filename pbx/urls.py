@@ -6,6 +6,7 @@ from django.urls import include, path
 from . import login, views
 from .api import api
 
+admin.autodiscover()
 urlpatterns = [
     path("live/", views.news, name="news"),
     path("live/dashboard/", views.dashboard_tiles, name="dashboard_tiles"),

@@ -1,4 +1,4 @@
-"""A real Chromium on the real site. One browser for a module's tests; each has its own profile in it."""
+"""A real Chromium on the real site. One for the tests of this folder; each has its own profile in it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,18 +10,42 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.calls.making import a_user, an_agent
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+# A second --disable-features replaces Playwright's, so what that one turns off is here, too. The last three are
+# ours: the suggestions below the address, which nobody sees, cost as much as our page in each window.
+NEEDLESS = [
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "MediaRouter",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxFullPopup",
+]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    f"--disable-features={','.join(NEEDLESS)}",
+]
 # Milliseconds; a page on a busy machine may take its time, but never this long.
 PATIENCE = 10_000
 
 
-@pytest.fixture(scope="module")  # while it is open its event loop runs in this thread, and no other can
+@pytest.fixture(scope="package")  # while it is open its event loop runs in this thread, and no other can
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
         # Playwright runs an event loop in this thread; Django would take the tests for asynchronous code.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         expect.set_options(timeout=PATIENCE)
-        yield playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, "--disable-sync"])
+        yield playwright.chromium.launch(executable_path=chromium, args=FLAGS)
 
 
 @pytest.fixture

@@ -15,22 +15,44 @@ from pbx.settings import PATIENCE
 from tests.conftest import BASE_DIR
 
 
+def told_by(code: str, **environment: str) -> str:
+    """What a process with the site's own settings prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=BASE_DIR,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "pbx.settings"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
 def options_of(url: str) -> dict[str, object]:
     """The connection's options that a process started with this DATABASE_URL has."""
     code = (
         "import json; from django.conf import settings; "
         "print(json.dumps(settings.DATABASES['default']['OPTIONS']))"
     )
-    environment = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "pbx.settings"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=BASE_DIR,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    return json.loads(told_by(code, DATABASE_URL=url))
+
+
+ADMIN = """
+import sys, django
+django.setup()
+from django.contrib import admin
+from django.core.checks import Tags, run_checks
+print("agents.admin" in sys.modules)
+class Broken(admin.ModelAdmin):
+    list_display = ["no_such_column"]
+from eslbridge.models import Reload
+admin.site.register(Reload, Broken)
+print([each.id for each in run_checks(tags=[Tags.admin])], "agents.admin" in sys.modules)
+"""
+
+
+def test_commands_start_without_the_admins_pages_and_check_them_all_the_same() -> None:
+    assert told_by(ADMIN).splitlines() == ["False", "['admin.E108'] True"]
 
 
 def test_a_silent_database_is_given_up_soon_unless_its_url_says_otherwise() -> None:
