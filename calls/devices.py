@@ -1,6 +1,7 @@
 """Which of an agent's devices rings when a button is pressed: all, or the one that registered last."""
 
 import logging
+from dataclasses import dataclass
 
 from agents import presence
 from agents.models import Agent
@@ -15,24 +16,42 @@ log = logging.getLogger(__name__)
 ANSWER_TIMEOUT = 2.0  # seconds
 
 
-def last_registered(client: Client, switch: Switch, extension: str) -> str:
-    """The device that a call button rings, as the switch itself names it; empty: all that are registered.
+@dataclass(frozen=True)
+class Rings:
+    """What rings: the one device of this contact, or all that are registered, which may be several."""
+
+    contact: str = ""
+    several: bool = False
+
+
+ONE = Rings()
+
+
+def ringing(client: Client, switch: Switch, extension: str) -> Rings:
+    """Which devices of the agent a call button rings.
 
     All ring for whom it is so set, and whenever it is not certain which one registered last: a phone that
     rings beside others is found, one that is left out is not.
     """
-    last = Agent.Devices.LAST
-    if not Agent.objects.filter(extension=extension, button_rings=last).exists():
-        return ""
     try:
-        newest = _newest(presence.devices_of(switch.name, extension))
-        if newest is None:
-            return ""
-        listed = client.api("sofia_contact", f"*/{extension}@{switch.domain}", timeout=ANSWER_TIMEOUT)
-        return _of_device(newest, listed.strip().split(","))
+        devices = presence.devices_of(switch.name, extension)
+        if len(devices) < 2:
+            return ONE
+        newest = _newest(devices) if _only_last(extension) else None
+        contact = _asked_for(client, newest, switch.domain) if newest else ""
+        return Rings(contact, several=not contact)
     except (StoreError, ESLError, ValueError) as problem:
         log.warning("All devices of %s ring: %s", extension, problem)
-        return ""
+        return Rings(several=True)
+
+
+def _only_last(extension: str) -> bool:
+    return Agent.objects.filter(extension=extension, button_rings=Agent.Devices.LAST).exists()
+
+
+def _asked_for(client: Client, device: Device, domain: str) -> str:
+    listed = client.api("sofia_contact", f"*/{device.user}@{domain}", timeout=ANSWER_TIMEOUT)
+    return _of_device(device, listed.strip().split(","))
 
 
 def _newest(devices: list[Device]) -> Device | None:

@@ -15,7 +15,7 @@ from agents import presence
 from agents.models import Agent
 from agents.switchxml import CONTEXT, leg_variables
 from eslbridge.models import Switch
-from eslbridge.originate import Originate
+from eslbridge.originate import ASKED, Originate
 from eslbridge.protocol.errors import InvalidJSON
 from eslbridge.protocol.events import Event
 from eslbridge.store import StoreError, announce
@@ -23,6 +23,7 @@ from routes.outbound import REASONS
 
 from .callees import Callee, DialRefused, callee, way
 from .causes import in_words, phone_in_words
+from .devices import ONE, Rings
 from .legs import Leg
 from .models import Dial, DialQuerySet
 
@@ -143,9 +144,8 @@ def fail(asked: Dial, why: str) -> None:
         announce("dials")
 
 
-def command(asked: Dial, switch: Switch, contact: str = "") -> Originate:
-    """The originate of a dial: the callee is shown on the agent's phone, the agent on the callee's. It rings
-    all devices of the agent, or the one of that contact."""
+def command(asked: Dial, switch: Switch, rings: Rings = ONE) -> Originate:
+    """The originate of a dial: the callee is shown on the agent's phone, the agent on the callee's."""
     caller = Agent.objects.filter(extension=asked.extension).first()
     to = Callee(asked.number, Agent.objects.active().filter(extension=asked.number).first())
     return Originate(
@@ -154,9 +154,10 @@ def command(asked: Dial, switch: Switch, contact: str = "") -> Originate:
         destination=asked.number,
         context=CONTEXT,
         uuid=asked.pk,
-        contact=contact,
+        contact=rings.contact,
+        several=rings.several,
         variables={
-            **(leg_variables(caller, switch.domain) if caller and contact else {}),
+            **(leg_variables(caller, switch.domain) if caller and rings.contact else {}),
             "origination_caller_id_number": asked.number,
             "origination_caller_id_name": to.agent.name if to.agent else asked.number,
             **(_shown_to(to, caller) if caller else {}),
@@ -192,10 +193,20 @@ def not_allowed(event: Event) -> str:
     return f"{REASONS[reason]}." if reason in REASONS else ""
 
 
+def _a_leg_of(uuid: str, legs: Mapping[str, Leg]) -> str:
+    """The leg of a dial to the agent's phone; of several devices the one that is answered, or else one."""
+    if uuid in legs:
+        return uuid
+    devices = sorted((leg for leg in legs.values() if leg.asked == uuid), key=lambda leg: leg.rings)
+    return devices[0].uuid if devices else ""
+
+
 class Follower:
     """Moves the dials of one switch as its events say. Lives in the link's process.
 
-    A step is only ever taken forward, in the order of `Dial.State`: events may come late or twice.
+    A step is only ever taken forward, in the order of `Dial.State`: events may come late or twice. The A-leg
+    has the dial's id for its UUID; where several devices ring, each leg names the dial, and the one that is
+    answered is the A-leg.
     """
 
     # Event of the A-leg, or of the leg that it made, and what the dial is then.
@@ -214,8 +225,9 @@ class Follower:
 
     def __init__(self, switch_name: str) -> None:
         self.switch_name = switch_name
-        self.watched: dict[str, Watched] = {}  # by the UUID of the A-leg
-        self.unsaved: dict[str, tuple[str, str]] = {}  # A-leg UUID -> state and cause
+        self.watched: dict[str, Watched] = {}  # by the dial's id
+        self.answered: dict[str, str] = {}  # of dials on several devices: the A-leg's UUID -> the dial's id
+        self.unsaved: dict[str, tuple[str, str]] = {}  # the dial's id -> state and cause
         self._retry_at = 0.0
 
     def watch(self, asked: Dial) -> None:
@@ -228,7 +240,7 @@ class Follower:
             uuid = str(asked.pk)
             if uuid in self.unsaved:
                 continue
-            if uuid in legs:
+            if _a_leg_of(uuid, legs):
                 if uuid not in self.watched:
                     self.watch(asked)
             else:
@@ -239,9 +251,9 @@ class Follower:
         """Take the steps that the legs show and whose events were missed."""
         give_up_unsent(Dial.objects.filter(switch=self.switch_name))
         for uuid, dial in list(self.watched.items()):
-            if uuid in legs:
+            if a_leg := _a_leg_of(uuid, legs):
                 dial.missed = 0
-                self._catch_up(uuid, dial, legs)
+                self._catch_up(uuid, dial, legs, a_leg)
             else:
                 dial.missed += 1  # the first time, its last event may be waiting behind this
                 if dial.missed > 1:
@@ -261,17 +273,26 @@ class Follower:
         if event.name == "BACKGROUND_JOB":
             self._job_done(event)
             return
-        uuid = event.get("Unique-ID", "")
+        leg, made_by = event.get("Unique-ID", ""), event.get("variable_originator", "")
+        uuid = leg if leg in self.watched or made_by else event.get(f"variable_{ASKED}", "")
         if dial := self.watched.get(uuid):
-            if event.name == "CHANNEL_HANGUP_COMPLETE":
-                self._move(uuid, *self._end(dial, event), dial)
-            elif state := self.A_LEG.get(event.name):
-                self._move(uuid, state, "", dial)
+            self._a_leg(uuid, dial, leg, event)
             return
-        uuid = event.get("variable_originator") or event.get("Other-Leg-Unique-ID", "")
+        made_by = made_by or event.get("Other-Leg-Unique-ID", "")
+        uuid = self.answered.get(made_by, made_by)
         # Vanilla reaches voicemail through a loopback pair, which is nobody's phone.
         if (dial := self.watched.get(uuid)) and not event.get("Channel-Name", "").startswith("loopback/"):
             self._b_leg(uuid, dial, event)
+
+    def _a_leg(self, uuid: str, dial: Watched, leg: str, event: Event) -> None:
+        if leg != uuid and event.name == "CHANNEL_ANSWER" and uuid not in self.answered.values():
+            self.answered[leg] = uuid
+        if event.name == "CHANNEL_HANGUP_COMPLETE":
+            # That one of several devices does not ring any more says nothing; if none does, the job tells.
+            if leg == uuid or leg in self.answered:
+                self._move(uuid, *self._end(dial, event), dial)
+        elif state := self.A_LEG.get(event.name):
+            self._move(uuid, state, "", dial)
 
     def _b_leg(self, uuid: str, dial: Watched, event: Event) -> None:
         dial.has_b_leg = True
@@ -306,15 +327,17 @@ class Follower:
             return Dial.State.ENDED, ""
         return Dial.State.FAILED, why or UNHEARD
 
-    def _catch_up(self, uuid: str, dial: Watched, legs: Mapping[str, Leg]) -> None:
-        others = [leg for leg in legs.values() if uuid in {leg.origin, leg.other} and not leg.is_loopback]
+    def _catch_up(self, uuid: str, dial: Watched, legs: Mapping[str, Leg], a_leg: str) -> None:
+        if a_leg != uuid and not legs[a_leg].rings:
+            self.answered[a_leg] = uuid
+        others = [leg for leg in legs.values() if a_leg in {leg.origin, leg.other} and not leg.is_loopback]
         dial.has_b_leg = dial.has_b_leg or bool(others)
         if any(not leg.rings for leg in others):
             state = Dial.State.ANSWERED
         elif others:
             state = Dial.State.RINGING
         else:
-            state = Dial.State.RINGING_AGENT if legs[uuid].rings else Dial.State.AGENT_ANSWERED
+            state = Dial.State.RINGING_AGENT if legs[a_leg].rings else Dial.State.AGENT_ANSWERED
         self._move(uuid, state, "", dial)
 
     @staticmethod
@@ -329,6 +352,7 @@ class Follower:
         self.unsaved[uuid] = (state, cause)
         if state in {Dial.State.ENDED, Dial.State.FAILED}:
             self.watched.pop(uuid, None)
+            self.answered = {leg: each for leg, each in self.answered.items() if each != uuid}
 
     def _save(self) -> None:
         """Without PostgreSQL the steps wait for the next event or comparison."""

@@ -25,7 +25,11 @@ class Call:
     @cached_property
     def others(self) -> list[Leg]:
         """The phones that were called, oldest first."""
-        return [leg for leg in self.legs[1:] if not leg.is_loopback]
+        return [leg for leg in self.legs[1:] if not leg.is_loopback and not self._is_device(leg)]
+
+    def _is_device(self, leg: Leg) -> bool:
+        """Whether it rings beside the first one for the same dial, on another device of the same user."""
+        return bool(leg.asked) and leg.asked == self.a_leg.asked
 
     @cached_property
     def b_leg(self) -> Leg | None:
@@ -112,7 +116,11 @@ def grouped(legs: Iterable[Leg]) -> list[Call]:
     """Legs as calls, oldest first. Who is connected with whom tells what belongs together, and for a leg that
     rings or talks to nobody, who made it; the call UUID does not."""
     alive = {leg.uuid: leg for leg in legs}
-    parents = {leg.uuid: _parent(leg, alive) for leg in alive.values()}
+    first: dict[str, Leg] = {}  # of the devices that ring for the same dial
+    for leg in alive.values():
+        if leg.asked:
+            first[leg.asked] = min(leg, first.get(leg.asked, leg), key=lambda each: (each.created, each.uuid))
+    parents = {leg.uuid: _parent(leg, alive) or _beside(leg, first) for leg in alive.values()}
     members: dict[str, list[Leg]] = defaultdict(list)
     for leg in alive.values():
         members[_root(leg.uuid, parents)].append(leg)
@@ -120,6 +128,12 @@ def grouped(legs: Iterable[Leg]) -> list[Call]:
     for root, found in members.items():
         calls.append(Call(sorted(found, key=lambda leg: (leg.uuid != root, leg.created, leg.uuid))))
     return sorted(calls, key=lambda call: (call.since, call.uuid))
+
+
+def _beside(leg: Leg, first: Mapping[str, Leg]) -> str:
+    """The first of the devices that ring for the same dial; empty for that one itself."""
+    device = first.get(leg.asked)
+    return device.uuid if device and device.uuid != leg.uuid else ""
 
 
 def _parent(leg: Leg, alive: Mapping[str, Leg]) -> str:

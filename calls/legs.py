@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
+from eslbridge.originate import ASKED
 from eslbridge.protocol.events import Event
 from eslbridge.text import printable
 
@@ -52,6 +53,7 @@ class Leg:
     other: str = ""  # the leg it is connected with, or is to be
     origin: str = ""  # the A-leg that made this one
     did: str = ""
+    asked: str = ""  # the dial or command for which it rings beside other devices of the same user
     dialled: str = ""  # what a click-to-dial is to reach once the agent's phone has answered
     channel: str = ""  # the switch's name for it, “sofia/internal/1000@…”
     gateway: str = ""  # the trunk to or from which it goes, where the switch names one
@@ -118,6 +120,7 @@ def moved(leg: Leg | None, event: Event, switch: str) -> Leg:
         user=newer.user or older.user,
         origin=newer.origin or older.origin,
         did=_text(event, "variable_patchbay_did") or leg.did or told.did,
+        asked=newer.asked or older.asked,
         dialled=newer.dialled or older.dialled,
         channel=newer.channel or older.channel,
         gateway=newer.gateway or older.gateway,
@@ -147,6 +150,7 @@ def _told(event: Event, switch: str) -> Leg:
         other="" if event.name == "CHANNEL_UNBRIDGE" else _text(event, "Other-Leg-Unique-ID"),
         origin=_text(event, "variable_originator") or _loopback_twin(event),
         did=_did(event),
+        asked="" if event.get("variable_originator") else _text(event, f"variable_{ASKED}"),
         dialled="" if event.get("variable_originator") else _text(event, "variable_patchbay_dial"),
         channel=_text(event, "Channel-Name"),
         gateway=_text(event, "variable_sip_gateway_name") or _text(event, "variable_sip_gateway"),

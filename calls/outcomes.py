@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from eslbridge.originate import ASKED
 from eslbridge.protocol.errors import InvalidJSON
 from eslbridge.protocol.events import Event
 from eslbridge.store import announce
@@ -46,6 +47,7 @@ class Watched:
     target: str
     since: float  # monotonic
     answered: bool = False  # the switch took it: the job's answer was +OK
+    own: str = ""  # the leg of the phone that rings for it; of several devices the one that is answered
     proved: bool = False  # the event that says it is done came
     rang: bool = False  # a phone was called for it
     waits: bool = False  # the leg that consults waits for a phone
@@ -87,7 +89,7 @@ PROOFS: dict[str, Proof] = {
     "back": _says("CHANNEL_HANGUP_COMPLETE", "third"),
     "three-way": _listens,
     "park": _says("CHANNEL_PARK", "other"),
-    "retrieve": _connects("id", "leg"),
+    "retrieve": _connects("own", "leg"),
     "record": _says("RECORD_START", "leg"),
     "stop-recording": _says("RECORD_STOP", "leg"),
     "digits": lambda watched, event: watched.answered,
@@ -121,7 +123,7 @@ SHOWN: dict[str, Callable[[Watched, Legs], bool]] = {
     "complete": lambda watched, legs: _is_connected(legs, watched.third, watched.other),
     "back": lambda watched, legs: watched.third not in legs and watched.leg in legs,
     "park": lambda watched, legs: watched.other in legs and legs[watched.other].parked,
-    "retrieve": lambda watched, legs: _is_connected(legs, watched.id, watched.leg),
+    "retrieve": lambda watched, legs: _is_connected(legs, watched.own, watched.leg),
     "record": lambda watched, legs: watched.leg in legs and bool(legs[watched.leg].recording),
     "stop-recording": lambda watched, legs: watched.leg in legs and not legs[watched.leg].recording,
 }
@@ -191,14 +193,22 @@ class Outcomes:
                 self._job_done(watched, event.body.strip())
             return
         uuid, origin = event.get("Unique-ID", ""), event.get("variable_originator", "")
+        self._note_device(uuid, event)
         for watched in list(self.watched.values()):
             if PROOFS[watched.verb](watched, event):
                 watched.proved = True
                 self._done_if_all_is_said(watched)
             elif origin == watched.leg and watched.verb == "consult" and uuid != watched.other:
                 self._consulted(watched, event)
-            elif uuid in {watched.id, watched.leg, watched.other, watched.third}:
+            elif uuid in {watched.own, watched.leg, watched.other, watched.third}:
                 self._about(watched, uuid, event)
+
+    def _note_device(self, uuid: str, event: Event) -> None:
+        """Where several devices ring, the one that is answered is the leg; how others end says nothing."""
+        if event.name != "CHANNEL_ANSWER" or event.get("variable_originator"):
+            return
+        if watched := self.watched.get(event.get(f"variable_{ASKED}", "")):
+            watched.own = uuid
 
     def _job_done(self, watched: Watched, answer: str) -> None:
         if answer.startswith("+OK"):
@@ -233,7 +243,7 @@ class Outcomes:
             watched.waits = watched.waits or state == "RING_WAIT"
 
     def _leg_ended(self, watched: Watched, uuid: str, event: Event) -> None:
-        if uuid == watched.id:
+        if uuid == watched.own:
             why = phone_in_words(watched.extension, event.get("Hangup-Cause", ""))
             self._end(watched, Command.State.FAILED, ENDED_FIRST if watched.answered else why)
         elif uuid not in {getattr(watched, name) for name in MAY_END.get(watched.verb, ())}:
@@ -272,6 +282,7 @@ def _store(key: str, state: str, why: str) -> None:
 def _watched(command: Command) -> Watched:
     return Watched(
         id=str(command.pk),
+        own=str(command.pk),
         verb=command.verb,
         leg=command.leg,
         other=command.other,

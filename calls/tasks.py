@@ -10,9 +10,10 @@ from django.utils import timezone
 from eslbridge import link
 from eslbridge.client import Client
 from eslbridge.control import Execute
+from eslbridge.control import hang_up as hang_up_leg
 from eslbridge.originate import Ring
 from eslbridge.protocol import commands
-from eslbridge.protocol.errors import CommandFailed, ConnectionLost, ESLError, Timeout
+from eslbridge.protocol.errors import ConnectionLost, ESLError, Timeout
 
 from . import control, devices, dialling, outcomes, receivers, verbs
 from .models import Command, Dial
@@ -36,8 +37,8 @@ def originate(dial_id: str) -> None:
         held = link.current()
         held.wait_until_ready(READY_TIMEOUT)
         switch = held.row()
-        contact = devices.last_registered(held.client, switch, asked.extension)
-        command = str(dialling.command(asked, switch, contact))
+        rings = devices.ringing(held.client, switch, asked.extension)
+        command = str(dialling.command(asked, switch, rings))
     except (link.LinkIsDown, ESLError, ValueError, dialling.DialRefused) as problem:
         dialling.fail(asked, str(problem))
         return
@@ -57,14 +58,15 @@ def originate(dial_id: str) -> None:
 
 @shared_task(acks_late=False)
 def hang_up(uuid: str) -> None:
-    """End one leg; the switch ends what it is connected with."""
+    """End one leg, or what is asked for by that name on several devices; the switch ends what it is connected
+    with."""
     try:
         held = link.current()
         held.wait_until_ready(READY_TIMEOUT)
-        held.client.api("uuid_kill", uuid)
-    except CommandFailed as refused:
-        log.info("Hang up of %s: %s", uuid, refused.reply.strip())
-    except (link.LinkIsDown, ESLError) as problem:
+        legs = [leg.uuid for leg in receivers.projection(held.row().name).legs.values() if leg.asked == uuid]
+        answers = held.client.api_many([str(hang_up_leg(each)) for each in legs or [uuid]])
+        log.info("Hang up of %s: %s", uuid, " ".join(answer.strip() for answer in answers))
+    except (link.LinkIsDown, ESLError, ValueError) as problem:
         log.warning("Hang up of %s was not sent: %s", uuid, problem)
 
 
@@ -106,8 +108,7 @@ def _place(held: link.Link, command: Command) -> Place:
         case "park":
             return replace(place, music=_global(held, "hold_music"))
         case "retrieve" | "listen" | "whisper" | "barge":
-            contact = devices.last_registered(held.client, switch, command.extension)
-            return replace(place, contact=contact)
+            return replace(place, rings=devices.ringing(held.client, switch, command.extension))
     return place
 
 

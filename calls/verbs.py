@@ -13,6 +13,7 @@ from eslbridge.control import Execute, Request
 from eslbridge.originate import Ring
 
 from .callees import callee, way
+from .devices import ONE, Rings
 from .grouping import Call
 from .legs import ANSWERED, HELD, Leg
 from .models import Command
@@ -32,7 +33,7 @@ class Place:
     domain: str = "127.0.0.1"
     recordings: str = "/recordings"
     music: str = ""  # what waiting people hear
-    contact: str = ""  # the one device that rings for it; empty: all of the agent
+    rings: Rings = ONE  # the devices that ring for it
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _ring(command: Command, place: Place, application: str, variables: dict[str,
         "origination_caller_id_name": f"{VERBS[command.verb].label}: {command.about}"[:60],
         "patchbay_command": command.verb,
     }
-    agent = Agent.objects.filter(extension=command.extension).first() if place.contact else None
+    agent = Agent.objects.filter(extension=command.extension).first() if place.rings.contact else None
     device = leg_variables(agent, place.domain) if agent else {}
     return Ring(
         command.extension,
@@ -161,7 +162,8 @@ def _ring(command: Command, place: Place, application: str, variables: dict[str,
         command.leg,
         RING_SECONDS,
         {**device, **_carried(shown), **variables},
-        place.contact,
+        place.rings.contact,
+        place.rings.several,
     )
 
 

@@ -122,7 +122,7 @@ def hang_up(request: HttpRequest, uuid: str) -> HttpResponse:
         if asked:
             dialling.cancel(asked)
         else:
-            dialling.send(tasks.hang_up, call.a_leg.switch, call.uuid)
+            dialling.send(tasks.hang_up, call.a_leg.switch, call.a_leg.asked or call.uuid)
     except dialling.DialRefused as refused:
         return said(request, str(refused), error=True)
     return said(request, "Hanging up…")

@@ -185,22 +185,24 @@ def derive(calls: Collection[UUID]) -> None:
     for leg in Leg.objects.filter(call__in=calls).order_by("start", "uuid"):
         legs[leg.call].append(leg)
     Call.objects.filter(uuid__in=set(calls) - legs.keys()).delete()
-    rows = [
-        Call(uuid=call, **_derived(sorted(found, key=lambda leg: not leg.is_a_leg)))
-        for call, found in legs.items()
-    ]
+    rows = [Call(uuid=call, **_derived(sorted(found, key=_a_leg_first))) for call, found in legs.items()]
     derived = [field.name for field in Call._meta.fields if not field.primary_key]
     Call.objects.bulk_create(rows, update_conflicts=True, unique_fields=["uuid"], update_fields=derived)
 
 
+def _a_leg_first(leg: Leg) -> tuple[bool, bool, bool]:
+    """Where several devices rang for one dial no leg has the call's UUID: first is who answered."""
+    return not leg.is_a_leg, not leg.dialled, leg.answer is None
+
+
 def _derived(legs: list[Leg]) -> dict[str, Any]:
     """The values of a call from its legs, the A-leg first."""
-    a_leg, b_legs = legs[0], [leg for leg in legs[1:] if leg.is_phone]
+    a_leg, b_legs = legs[0], [leg for leg in legs[1:] if leg.is_phone and not leg.dialled]
     reached = next((leg for leg in b_legs if leg.answer), None)
     start, end = min(leg.start for leg in legs), max(leg.end for leg in legs)
     answer = _answer(a_leg, reached)
     did = "" if a_leg.user else next((leg.did for leg in legs if leg.did), "")
-    was_called_by_switch = a_leg.direction == "outbound" and a_leg.originator is None
+    was_called_by_switch = a_leg.direction == "outbound" and (bool(a_leg.dialled) or a_leg.originator is None)
     return {
         "switch": a_leg.switch,
         "kind": _kind(a_leg, b_legs, did),

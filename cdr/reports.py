@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from eslbridge.originate import ASKED
 from eslbridge.text import printable
 
 from .models import VOICEMAIL, seconds
@@ -97,6 +98,8 @@ def _originator(report: Report) -> UUID | None:
     made_by = report.get("variable_originator")
     if not made_by and report.get("variable_loopback_leg") == "B":
         made_by = report.get("variable_other_loopback_leg_uuid")
+    # Of the devices that rang for one dial each leg names the dial: they are one call, which has its id.
+    made_by = made_by or report.get(f"variable_{ASKED}")
     return _uuid(made_by or "")
 
 

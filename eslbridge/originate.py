@@ -73,6 +73,16 @@ def _arguments(asked: "Originate | Ring", variables: Mapping[str, str], then: st
     return f"{{{listed}}}{endpoint} {then}"
 
 
+# The variable by which the legs to several devices say what they are for.
+ASKED = "patchbay_asked"
+
+
+def _named(asked: "Originate | Ring") -> dict[str, str]:
+    """The leg gets the UUID by which it was asked for. Two legs cannot have one UUID (seen on a real switch:
+    only the first device rang), so that those to several devices get their own ones, and a variable."""
+    return {ASKED if asked.several else "origination_uuid": str(asked.uuid)}
+
+
 @dataclass(frozen=True)
 class Originate:
     """Ring `user`, and when it answers run the dialplan for `destination` in `context` on that leg."""
@@ -85,6 +95,7 @@ class Originate:
     timeout: int = 30  # seconds that the user's phone rings
     variables: Mapping[str, str] = field(default_factory=dict)
     contact: str = ""  # one device of the user, as `sofia_contact` names it; empty: all that are registered
+    several: bool = False  # whether these are several, see `_named`
 
     def __post_init__(self) -> None:
         check_destination(self.destination)
@@ -94,7 +105,7 @@ class Originate:
     def __str__(self) -> str:
         """The arguments of `originate`."""
         variables = {
-            "origination_uuid": str(self.uuid),
+            **_named(self),
             "originate_timeout": str(self.timeout),
             "ignore_early_media": "true",
             **self.variables,
@@ -118,13 +129,14 @@ class Ring:
     timeout: int = 30  # seconds that the user's phone rings
     variables: Mapping[str, str] = field(default_factory=dict)
     contact: str = ""  # one device of the user, as `sofia_contact` names it; empty: all that are registered
+    several: bool = False  # whether these are several, see `_named`
 
     def __str__(self) -> str:
         """The arguments of `originate`."""
         if self.application not in _APPLICATIONS or not _LEG.fullmatch(self.leg):
             raise ValueError(f"A phone cannot ring for {self.application} of {self.leg[:60]!r}.")
         variables = {
-            "origination_uuid": str(self.uuid),
+            **_named(self),
             "originate_timeout": str(self.timeout),
             "ignore_early_media": "true",
             **self.variables,

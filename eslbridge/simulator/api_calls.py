@@ -262,6 +262,11 @@ def _uuid_answer(switch: Switch, arguments: str) -> str:
 def _hupall(switch: Switch, arguments: str) -> str:
     words = arguments.split()
     cause = words[0].upper() if words else "MANAGER_REQUEST"
+    if len(words) > 2:
+        for channel in reversed(list(switch.channels.values())):
+            if channel.get_variable(words[1]) == words[2]:
+                channel.hangup(cause)
+        return f"+OK hangup all channels matching [{words[1]}]=[{words[2]}] with cause: {cause}\n"
     switch.hang_up_all(cause)
     return f"+OK hangup all channels with cause {cause}\n"
 

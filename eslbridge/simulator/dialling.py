@@ -131,13 +131,19 @@ async def _ring_group(dialling: Dialling, group: list[Leg]) -> tuple[Channel | N
         return None, cause
     dialling.deadline = asyncio.get_running_loop().time() + dialling.timeout
     dialling.timed_out = False
-    rung = [_ring(dialling, endpoint) for endpoint in endpoints]
+    rung = [_ring(dialling, endpoint) for endpoint in _with_a_uuid_each(dialling, endpoints)]
     caller = dialling.caller
     if caller is not None:
         caller.last_dialled = [one.channel for one in rung]
         if caller.answered:
             _note_legs(caller, caller.last_dialled)
     return await _await_answer(dialling, rung)
+
+
+def _with_a_uuid_each(dialling: Dialling, endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Of several legs that shall have the same UUID only the first can be made (“Duplicate UUID!”)."""
+    wanted = [{**dialling.variables, **each.variables}.get("origination_uuid", "") for each in endpoints]
+    return [each for at, each in enumerate(endpoints) if not wanted[at] or wanted[at] not in wanted[:at]]
 
 
 def _ring(dialling: Dialling, endpoint: Endpoint) -> Ringing:

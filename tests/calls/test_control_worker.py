@@ -13,6 +13,7 @@ from calls import control, dialling, legs, live
 from calls.grouping import Call
 from calls.models import Command, Dial
 from calls.verbs import sides
+from cdr.models import Call as Record
 from eslbridge.models import PendingChange
 from eslbridge.simulator import Simulator
 from eslbridge.simulator.phones import Phone
@@ -20,6 +21,7 @@ from tests.conftest import wait_until
 from tests.factories import make_route
 
 from .making import SWITCH
+from .test_worker import until
 
 ANNOUNCEMENT = "tone_stream://%(200,0,800)"
 Worker = subprocess.Popen[bytes]
@@ -225,7 +227,7 @@ def listen_whisper_and_join(simulator: Simulator, alice: Any) -> None:
 def the_device_registered_last_rings_or_all(simulator: Simulator, alice: Any) -> None:
     """Alice has a phone on her desk and then one in her pocket."""
     desk, pocket = simulator.phones["1020"], simulator.add_phone("1020")
-    pocket.behaviour = "no_answer"
+    desk.behaviour = pocket.behaviour = "no_answer"
     desk.register()
     pocket.register()
     two = "two devices, of which it is known which came last"
@@ -239,15 +241,21 @@ def the_device_registered_last_rings_or_all(simulator: Simulator, alice: Any) ->
         wait_until(lambda: [len(phone.received) for phone in phones] == expected, "the phones")
         others = [phone for phone in (desk, pocket) if phone not in phones]
         assert not any(phone.channels for phone in others)
-        found = wait_until(lambda: simulator.channels.get(str(asked.pk)), "the A-leg")
-        if phones[0] is desk:
-            wait_until(lambda: Dial.objects.get(pk=asked.pk).state == Dial.State.ANSWERED, "the answer")
-        else:
-            wait_until(lambda: Dial.objects.get(pk=asked.pk).state == Dial.State.RINGING_AGENT, "the ringing")
-            pocket.accept()
-            wait_until(lambda: Dial.objects.get(pk=asked.pk).state == Dial.State.ANSWERED, "the answer")
-        set_on_it = dict(found.variables)
-        silence(simulator)
+        assert until(asked, Dial.State.RINGING_AGENT)
+        (call,) = wait_until(live.active_calls, "the call")
+        assert (call.caller, call.callee, call.reached, call.state) == ("1020", "1021", "", legs.RINGING)
+        assert len(call.legs) == len(phones)
+        phones[-1].accept()
+        until(asked, Dial.State.ANSWERED)
+        (a_leg,) = [one for one in phones[-1].channels if one.answered]
+        wait_until(lambda: users(the_call()) == {"1020", "1021"}, "the two alone")
+        set_on_it = dict(a_leg.variables)
+        dialling.cancel(asked)
+        until(asked, Dial.State.ENDED)
+        wait_until(lambda: live.active_calls() == [] and not simulator.channels, "silence")
+        told = Record.objects.filter(uuid=asked.pk, reached="1021", answer__isnull=False)
+        record = wait_until(told.first, "the record")
+        assert (record.caller, record.callee) == ("1020", "1021")
         return set_on_it
 
     both = rings(desk, pocket)
@@ -268,9 +276,45 @@ def the_device_registered_last_rings_or_all(simulator: Simulator, alice: Any) ->
     assert a_call_of_others in simulator.channels
     silence(simulator)
 
+    asked = dialling.dial(alice.agent, "1021", alice)
+    until(asked, Dial.State.RINGING_AGENT)
+    dialling.cancel(asked)
+    until(asked, Dial.State.FAILED)
+    assert asked.cause == "Cancelled."
+    Agent.objects.filter(pk=alice.agent.pk).update(button_rings=Agent.Devices.ALL)
+    both_ring_until_cancelled_or_one_refuses(simulator, alice, desk, pocket)
+    Agent.objects.filter(pk=alice.agent.pk).update(button_rings=Agent.Devices.LAST)
+
     pocket.unregister()
     wait_until(lambda: len(presence.devices_of(SWITCH, "1020")) == 1, "one device")
     rings(desk)
+
+
+def both_ring_until_cancelled_or_one_refuses(
+    simulator: Simulator, alice: Any, desk: Phone, pocket: Phone
+) -> None:
+    asked = dialling.dial(alice.agent, "1021", alice)
+    wait_until(lambda: desk.channels and pocket.channels, "both to ring")
+    desk.hangup()  # one says no: the other rings on
+    wait_until(lambda: not desk.channels, "the refusal")
+    until(asked, Dial.State.RINGING_AGENT)
+    dialling.cancel(asked)
+    until(asked, Dial.State.FAILED)
+    wait_until(lambda: not simulator.channels, "silence")
+    assert asked.cause in {"Cancelled.", "Phone 1020 rejected the call."}
+    record = wait_until(lambda: Record.objects.filter(uuid=asked.pk).first(), "the record")
+    assert (record.caller, record.callee, record.answer) == ("1020", "1021", None)
+    assert Record.objects.filter(kind="click_to_dial", start__gte=asked.created_at).count() == 1
+
+    simulator.phones["1021"].place_call("1022")
+    call = wait_until(lambda: [each for each in live.active_calls() if each.state == legs.ANSWERED], "it")[0]
+    command = control.press(alice, "listen", call)
+    wait_until(lambda: desk.channels and pocket.channels, "both to ring")
+    desk.hangup()
+    wait_until(lambda: not desk.channels, "the refusal")
+    pocket.accept()
+    assert done(until_over(command))
+    silence(simulator)
 
 
 def two_who_transfer_to_each_other_at_once(simulator: Simulator, alice: Any) -> None:

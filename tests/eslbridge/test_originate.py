@@ -242,6 +242,17 @@ def test_one_device_is_called_as_the_switch_names_it() -> None:
     assert "user/" not in sent
 
 
+def test_legs_to_several_devices_are_named_and_have_no_uuid_in_common() -> None:
+    one, several = (
+        str(Originate("1020", "a.example", "1021", "patchbay", UUID(int=7), several=each))
+        for each in (False, True)
+    )
+    assert f"origination_uuid={UUID(int=7)}" in one
+    assert "patchbay_asked" not in one
+    assert f"patchbay_asked={UUID(int=7)}" in several
+    assert "origination_uuid" not in several
+
+
 @pytest.mark.parametrize(
     "contact",
     [
