@@ -67,6 +67,7 @@ class Registrar:
         self.switch = switch
         self.multiple = False
         self.registrations: dict[str, Registration] = {}
+        self._of_user: dict[str, dict[str, Registration]] = {}  # the same, for switches with thousands
         self.core_list: dict[str, Registration] = {}
         self.offline_users: set[str] = set()
         self._next_port = FIRST_PORT
@@ -139,8 +140,8 @@ class Registrar:
         expires_at = time.time() + REGISTRATION_EXPIRES
         held = Registration(phone.user, phone.domain, phone.host, phone.port, phone.call_id, expires_at)
         for other in () if self.multiple else self.of(phone.user):
-            del self.registrations[other.contact]
-        self.registrations[held.contact] = held
+            self._drop(other)
+        self._hold(held)
         headers = self._contact_headers(phone, REGISTRATION_EXPIRES)
         headers.insert(3, ("presence-hosts", f"{phone.domain},{phone.domain}"))
         self._event("sofia::register", "2059", headers + user_headers(user))
@@ -154,7 +155,7 @@ class Registrar:
         if held is None or user is None:
             return
         self._attempt(phone, "RENEWED", 0)
-        del self.registrations[held.contact]
+        self._drop(held)
         headers: list[Header] = [
             ("profile-name", "internal"),
             ("username", phone.user),
@@ -229,8 +230,16 @@ class Registrar:
         for call_id in [key for key, one in self.core_list.items() if one.expires_at <= now]:
             del self.core_list[call_id]
 
-    def _expire(self, held: Registration) -> None:
+    def _hold(self, held: Registration) -> None:
+        self.registrations[held.contact] = held
+        self._of_user.setdefault(held.user, {})[held.contact] = held
+
+    def _drop(self, held: Registration) -> None:
         del self.registrations[held.contact]
+        del self._of_user[held.user][held.contact]
+
+    def _expire(self, held: Registration) -> None:
+        self._drop(held)
         headers: list[Header] = [
             ("profile-name", "internal"),
             ("call-id", held.call_id),
@@ -259,7 +268,7 @@ class Registrar:
 
     def of(self, user: str) -> list[Registration]:
         """The registrations of one user, the oldest first."""
-        return [held for held in self.registrations.values() if held.user == user]
+        return list(self._of_user.get(user, {}).values())
 
     def held_by(self, phone: Phone) -> Registration | None:
         return next((held for held in self.of(phone.user) if held.port == phone.port), None)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.calls.making import a_user, an_agent
 
-# A second --disable-features replaces Playwright's, so what that one turns off is here, too. The last three are
+# A second --disable-features replaces Playwright's: what that turns off is here, too. The last three are
 # ours: the suggestions below the address, which nobody sees, cost as much as our page in each window.
 NEEDLESS = [
     "AvoidUnnecessaryBeforeUnloadCheckSync",
