@@ -49,6 +49,8 @@ def encode(name: str, value: str) -> bytes:
 
 def check_line(name: str, value: object) -> None:
     """Refuses what could end a command early."""
+    if type(value) is str and value.isprintable() and len(value) <= MAX_LINE:  # nearly always
+        return
     if not isinstance(value, str):
         raise ValueError(f"{name}: must be text, not {type(value).__name__}")
     if len(value) > MAX_LINE:

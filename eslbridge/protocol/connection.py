@@ -144,6 +144,8 @@ class Connection:
         """Outbound: whether the last event of the call, CHANNEL_HANGUP_COMPLETE, has come."""
         self.hidden: frozenset[str] = frozenset()
         """Names of events that complete jobs and executions but are not to be returned by `receive`."""
+        self.taken = 0
+        """Messages that the last `receive` did not return: answers, and events that complete something."""
         self._parser = Parser(max_header, max_body)
         self._slots: deque[_Slot] = deque()
         self._jobs: dict[str, tuple[BgApi, Waiter]] = {}
@@ -197,7 +199,9 @@ class Connection:
         parser = self._parser
         messages = parser.feed(data)
         if parser.mixed or self._jobs or self._executions or self.hidden or self.channel:
+            count = len(messages)
             messages = self._take_answers(messages)
+            self.taken = count - len(messages)
         if parser.error is not None:
             self.fail(parser.error)
         return messages

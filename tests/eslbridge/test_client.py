@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from eslbridge import client as client_module
 from eslbridge.client import Client, Connected, Disconnected
 from eslbridge.protocol import commands
 from eslbridge.protocol.errors import (
@@ -399,6 +400,56 @@ def test_a_callback_that_raises_is_logged_and_harms_nobody(
         assert job.result() == "UP"
         until(lambda: caplog.text.count("in a callback") >= 2)
         assert client.api("status") == "UP"
+
+
+@pytest.mark.parametrize("ask", ["result", "api", "close"])
+def test_answers_gather_only_while_nobody_waits(
+    switch: ScriptedSwitch, listener: Listener, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    """With a pause that would outlast every limit of this test."""
+    monkeypatch.setattr(client_module, "GATHERING", 30.0)
+    held: list[bytes] = []
+    with listener.client(switch, timeout=3.0) as client:
+        client.connect()
+        client.bgapi("status").result()
+
+        def hold(line: Line, command: str) -> bytes | None:
+            held.append(switch.usual_answer(line, command) or b"")
+            return None
+
+        switch.answer = hold
+        jobs = [client.bgapi("echo", str(number)) for number in range(6)]
+        until(lambda: len(held) == 6)
+        switch.line.send(b"".join(held[:3]))
+        until(lambda: client._gathering._is_on)  # nobody waits: the reader lets the next answers gather
+        assert [job.done for job in jobs] == [True] * 3 + [False] * 3
+        switch.answer = switch.usual_answer
+        switch.line.send(b"".join(held[3:]))
+        if ask == "result":
+            assert [job.result() for job in jobs] == [str(number) for number in range(6)]
+        elif ask == "api":
+            assert client.api("status") == "UP"
+            assert all(job.done for job in jobs)
+        else:
+            client.close()
+        assert not client._gathering._is_on
+
+
+def test_answers_do_not_gather_while_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "GATHERING", 30.0)
+    gathering = client_module._Gathering()
+    with gathering, gathering:
+        gathering.pause()
+    for _ in range(2):  # each end ends one pause, and no later one
+        paused = threading.Thread(target=gathering.pause)
+        paused.start()
+        until(lambda: gathering._is_on)
+        with gathering:
+            paused.join(5)
+        assert not paused.is_alive()
+    monkeypatch.setattr(client_module, "GATHERING", 0.001)
+    gathering.pause()
+    assert not gathering._is_on
 
 
 def test_an_execution_is_completed_by_its_event(switch: ScriptedSwitch, listener: Listener) -> None:
