@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ import eslbridge_switch as switch
 UNDER_WAY = 100
 APPLICATIONS = switch.APPLICATIONS
 NAMES = switch.NAMES
+
+Events = Sequence[Any]  # of eslbridge, which is imported only where it is measured
+Getter = Callable[[str], Any]
 
 
 class Meter:
@@ -118,50 +121,65 @@ def read_reply(sock: socket.socket) -> None:
 
 
 def ours_events(kind: str, port: int, count: int) -> None:
-    from eslbridge.client import Client
-    from eslbridge.protocol.events import Event
+    """As one does who reads the same values of all events: with `Fields`."""
+    from eslbridge.protocol.batches import Fields
 
+    fields = Fields(*NAMES)
+
+    def read(events: Events) -> None:
+        for _name, _uuid, _caller, _sdp, _matches in fields.read(events):
+            pass
+
+    def getters(events: Events) -> list[Getter]:
+        return [dict(zip(NAMES, values, strict=True)).get for values in fields.read(events)]
+
+    consume(kind, port, count, read, getters)
+
+
+def ours_gets(kind: str, port: int, count: int) -> None:
+    """One value after another."""
     a, b, c, d, e = NAMES
 
-    def read(events: list[Event]) -> None:
-        if meter.checking:
-            events = unchecked(meter, events, whole=False)
+    def read(events: Events) -> None:
         for event in events:
             get = event.get
             get(a), get(b), get(c), get(d), get(e)
-        meter.add(len(events))
 
-    client = Client("127.0.0.1", port, event_format=kind, on_events=read)  # type: ignore[arg-type]
-    client.connect()
-    meter = Meter(count)
-    client.subscribe("ALL")
-    time.sleep(600)
+    consume(kind, port, count, read, lambda events: [event.get for event in events])
 
 
 def ours_dictionaries(kind: str, port: int, count: int) -> None:
-    from eslbridge.client import Client
-    from eslbridge.protocol.events import Event
-
-    def read(events: list[Event]) -> None:
-        if meter.checking:
-            events = unchecked(meter, events, whole=True)
+    def read(events: Events) -> None:
         for event in events:
             event.as_dict()
+
+    consume(kind, port, count, read, lambda events: [event.as_dict().get for event in events])
+
+
+def consume(
+    kind: str,
+    port: int,
+    count: int,
+    read: Callable[[Events], None],
+    getters: Callable[[Events], list[Getter]],
+) -> None:
+    """Hands all events to `read`, but the first ones to be checked."""
+    from eslbridge.client import Client
+
+    def on_events(events: Events) -> None:
+        if meter.checking:
+            first = events[: switch.DISTINCT - meter.seen]
+            events = events[len(first) :]
+            for get in getters(first):
+                meter.check(get)
+        read(events)
         meter.add(len(events))
 
-    client = Client("127.0.0.1", port, event_format=kind, on_events=read)  # type: ignore[arg-type]
+    client = Client("127.0.0.1", port, event_format=kind, on_events=on_events)  # type: ignore[arg-type]
     client.connect()
     meter = Meter(count)
     client.subscribe("ALL")
     time.sleep(600)
-
-
-def unchecked(meter: Meter, events: list[Any], whole: bool) -> list[Any]:
-    """Checks what has to be; what is left."""
-    while meter.checking and events:
-        meter.check(events[0].as_dict().get if whole else events[0].get)
-        events = events[1:]
-    return events
 
 
 def greenswitch_events(kind: str, port: int, count: int) -> None:
@@ -430,13 +448,12 @@ def genesis_calls(port: int, count: int) -> None:
 def ours_memory(_kind: str, port: int, count: int) -> None:
     """Resident megabytes after each tenth of the events."""
     from eslbridge.client import Client
-    from eslbridge.protocol.events import Event
 
     meter = Meter(count)
     sizes: list[float] = []
     unread: list[str] = []
 
-    def read(events: list[Event]) -> None:
+    def read(events: Events) -> None:
         for event in events:
             unread[:] = [event[name] for name in NAMES]
         meter.seen += len(events)

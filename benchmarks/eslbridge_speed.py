@@ -43,8 +43,10 @@ class Case:
 CASES = [
     Case("events-plain", "floor", 200_000),
     Case("events-json", "floor", 200_000),
-    Case("events-plain", "ours", 50_000),
-    Case("events-json", "ours", 50_000),
+    Case("events-plain", "ours", 100_000),
+    Case("events-json", "ours", 100_000),
+    Case("gets-plain", "ours", 50_000),
+    Case("gets-json", "ours", 50_000),
     Case("events-plain", "greenswitch", 5_000),
     Case("events-plain", "genesis", 3_000),
     Case("dictionaries-plain", "ours", 15_000),

@@ -24,11 +24,12 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from .protocol import commands
+from .protocol.batches import Batch
 from .protocol.commands import Command, Execute, Format
 from .protocol.connection import Connection, Role, State
 from .protocol.errors import CommandFailed, ConnectionLost, ESLError, Timeout
 from .protocol.events import Event
-from .protocol.frames import EVENT_KINDS, MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply, is_error
+from .protocol.frames import MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply, is_error
 from .protocol.trace import described, masked
 from .protocol.wishes import EXECUTION_EVENTS, JOB_EVENTS, Wishes
 
@@ -51,6 +52,8 @@ that, and whenever nobody waits for an answer, the client reads no faster than t
 switch then keeps up to 100,000 events for us and drops us after losing 500 more: a gap like any other."""
 READ_BYTES: Final = 256 * 1024
 """Bytes of one read: some thirty channel events."""
+MOST_READ_BYTES: Final = 2 * 1024 * 1024
+"""The same while the switch sends faster than we read: what is done many times in a row takes less time."""
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 """Finds a dead peer within a minute also when no event is subscribed (seconds, count, milliseconds)."""
 TICK: Final = 0.25
@@ -284,14 +287,15 @@ class _Subscription:
 class _Callbacks:
     """What the user wants to be told. Called by one thread only."""
 
-    on_events: Callable[[list[Event]], None] | None
+    on_events: Callable[[Sequence[Event]], None] | None
     on_state: Callable[[Connected | Disconnected], None] | None
     on_log: Callable[[LogLine], None] | None
 
-    def deliver(self, items: list[Any]) -> None:
+    def deliver(self, items: Sequence[Any]) -> None:
         """One call for a row of events, up to a batch. Greetings and notices mean nothing here."""
-        if len(items) <= BATCH and EVENT_KINDS.issuperset(map(type, items)):
-            self.deliver_events(items)
+        if isinstance(items, Batch):
+            for start in range(0, len(items), BATCH):
+                self.deliver_events(items[start : start + BATCH])
             return
         events: list[Event] = []
         for item in items:
@@ -310,7 +314,7 @@ class _Callbacks:
                 _call(self.on_state, item)
         self.deliver_events(events)
 
-    def deliver_events(self, events: list[Event]) -> None:
+    def deliver_events(self, events: Sequence[Event]) -> None:
         if events and self.on_events is not None:
             _call(self.on_events, events)
 
@@ -324,7 +328,7 @@ class _Ahead:
         self._changed = threading.Condition(threading.Lock())
         self._busy: _Session | None = None  # callbacks are running; this session must be read by the second
         self._reading = False
-        self._read: deque[tuple[list[Any], int]] = deque()
+        self._read: deque[tuple[Sequence[Any], int]] = deque()
         self.size = 0
         """Bytes that were read ahead."""
 
@@ -337,7 +341,7 @@ class _Ahead:
             if session.is_awaited:
                 self._changed.notify_all()
 
-    def next(self) -> list[Any] | None:
+    def next(self) -> Sequence[Any] | None:
         """What was read ahead; None when there is nothing, and the session is the first thread's again."""
         with self._changed:
             while not self._read:
@@ -366,9 +370,12 @@ class _Ahead:
         busy = self._busy
         return busy is not None and busy.is_awaited and self.size < self._limit
 
-    def put(self, items: list[Any]) -> None:
+    def put(self, items: Sequence[Any]) -> None:
         """What was read. The session may be read by either from now on."""
-        size = sum([len(item.raw) for item in items if isinstance(item, Event)])
+        if isinstance(items, Batch):
+            size = items.size
+        else:
+            size = sum([len(item.raw) for item in items if isinstance(item, Event)])
         with self._changed:
             self._reading = False
             if items:
@@ -408,6 +415,7 @@ class _Session:
         """Subscriptions for ourselves that this user may not have."""
         self._sock = sock
         self._reason: ESLError | None = None
+        self._room = READ_BYTES
         _tune(sock, send_timeout)
 
     @property
@@ -428,10 +436,11 @@ class _Session:
             self.abort(lost)
             raise lost from error
 
-    def read(self) -> list[Message]:
-        """What came; nothing when nothing came within a tick. At the end, `connection.error` is set."""
+    def read(self, most: int = MOST_READ_BYTES) -> Sequence[Message]:
+        """What came, up to `most` bytes; nothing when nothing came within a tick. At the end,
+        `connection.error` is set."""
         try:
-            data = self._sock.recv(READ_BYTES)
+            data = self._sock.recv(min(self._room, most))
         except BlockingIOError:
             return []
         except OSError as error:
@@ -445,6 +454,7 @@ class _Session:
                 self.connection.fail(self._reason)
             self.connection.receive_end()
             return []
+        self._room = MOST_READ_BYTES if len(data) >= READ_BYTES else READ_BYTES
         messages = self.connection.receive(data)
         if trace.isEnabledFor(logging.DEBUG):
             for message in messages:
@@ -482,8 +492,8 @@ def _timeval(seconds: float) -> bytes:
 class Client:
     """One connection to a switch, shared by all threads; the module's text tells how it works.
 
-    `subscriptions` are event names and CUSTOM subclasses (`sofia::register`). `on_events` gets lists of up to
-    500 events, `on_state` gets `Connected` and `Disconnected`, `on_log` the switch's log lines; one thread
+    `subscriptions` are event names and CUSTOM subclasses (`sofia::register`). `on_events` gets up to 500
+    events, `on_state` gets `Connected` and `Disconnected`, `on_log` the switch's log lines; one thread
     calls them all, in order, and logs what they raise. `timeout` (seconds) limits every wait that is given
     no limit of its own. `retry`: the first and the longest wait between attempts, seconds. `silence`: the
     longest time without a byte while HEARTBEAT is subscribed, seconds. `queue_bytes`: see `QUEUE_BYTES`.
@@ -502,7 +512,7 @@ class Client:
         user: str | None = None,
         subscriptions: Iterable[str] = (),
         event_format: Format = "json",
-        on_events: Callable[[list[Event]], None] | None = None,
+        on_events: Callable[[Sequence[Event]], None] | None = None,
         on_state: Callable[[Connected | Disconnected], None] | None = None,
         on_log: Callable[[LogLine], None] | None = None,
         timeout: float = 10.0,
@@ -903,7 +913,7 @@ class Client:
             elif session.connection.taken >= MANY_ANSWERS:
                 self._gathering.pause()
 
-    def _hand_over(self, session: _Session, items: list[Any] | None) -> None:
+    def _hand_over(self, session: _Session, items: Sequence[Any] | None) -> None:
         """Runs the callbacks, also for what the second thread reads meanwhile."""
         self._ahead.begin(session)
         while items is not None and not self._closing.is_set():
@@ -914,9 +924,9 @@ class Client:
     def _help(self) -> None:
         """The second thread."""
         while (session := self._ahead.wait()) is not None:
-            messages: list[Message] = []
+            messages: Sequence[Message] = []
             try:
-                messages = session.read()
+                messages = session.read(READ_BYTES)  # no more than that beyond the limit
             finally:
                 self._ahead.put(messages)
 

@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from django.utils import timezone
 from eslbridge import health, signals
 from eslbridge.client import Client, Connected, Disconnected
 from eslbridge.models import BEAT_SECONDS, Switch
+from eslbridge.protocol.batches import Fields
 from eslbridge.protocol.errors import AuthenticationFailed, ESLError, Rejected
 from eslbridge.protocol.events import Event
 from eslbridge.publishing import history, outbox
@@ -55,6 +56,7 @@ SUBSCRIPTIONS = (
 )
 # How the names of events begin that tell of calls.
 CALLS = ("CHANNEL_", "CALL_", "RECORD_", "MEDIA_BUG_", "BACKGROUND_")
+KIND = Fields("Event-Name", "Event-Subclass")
 # The whole database against the directory, by hashes.
 COMPARE_SECONDS = 60
 # What is live against the switch's own lists; done with the next HEARTBEAT (every 20 s) after this.
@@ -329,20 +331,22 @@ class Link:
             finally:
                 self._tell(signals.link_down, switch=switch, reason=self._trouble)
 
-    def _events(self, events: list[Event]) -> None:
+    def _events(self, events: Sequence[Event]) -> None:
         try:
             self._sort(self.row(), events)
         finally:
             connection.close()
 
-    def _sort(self, switch: Switch, events: list[Event]) -> None:
-        for heartbeat in (event for event in events if event.name == "HEARTBEAT"):
+    def _sort(self, switch: Switch, events: Sequence[Event]) -> None:
+        kinds = zip(events, KIND.read(events), strict=True)
+        named = [(name or "", subclass, event) for event, (name, subclass) in kinds]
+        for heartbeat in (event for name, _, event in named if name == "HEARTBEAT"):
             self._heartbeat(switch, heartbeat)
-        if any(event.subclass == TAKE_STOCK for event in events):
+        if any(subclass == TAKE_STOCK for _, subclass, _ in named):
             self._take_stock(switch, at_once=True)
-        channels = [event for event in events if event.name.startswith(CALLS)]
-        registrations = [event for event in events if event.subclass in REGISTRATIONS]
-        gateways = [event for event in events if event.subclass in GATEWAYS]
+        channels = [event for name, _, event in named if name.startswith(CALLS)]
+        registrations = [event for _, subclass, event in named if subclass in REGISTRATIONS]
+        gateways = [event for _, subclass, event in named if subclass in GATEWAYS]
         if registrations:
             self._tell(signals.registration_events, switch=switch, client=self.client, events=registrations)
         if gateways:

@@ -11,11 +11,12 @@ command that was on its way in just then.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
 
+from .batches import Batch, Fields
 from .commands import BgApi, Command, Connect, Execute, Exit
 from .errors import (
     AuthenticationFailed,
@@ -192,13 +193,13 @@ class Connection:
         self._executions[command.event_uuid] = _Execution(command, waiter)
         return data
 
-    def receive(self, data: bytes) -> list[Message]:
+    def receive(self, data: bytes) -> Sequence[Message]:
         """What `data` completes and no waiter takes. Check `error` afterwards."""
         if self.error is not None:
             return []
         parser = self._parser
         messages = parser.feed(data)
-        if parser.mixed or self._jobs or self._executions or self.hidden or self.channel:
+        if not self._is_for_others(messages):
             count = len(messages)
             messages = self._take_answers(messages)
             self.taken = count - len(messages)
@@ -246,7 +247,19 @@ class Connection:
         self._slots.append(_Slot(command, waiter))
         return data
 
-    def _take_answers(self, messages: list[Message]) -> list[Message]:
+    def _is_for_others(self, messages: Sequence[Message]) -> bool:
+        """Whether none of them completes anything or is hidden: then no event has to be made."""
+        if not isinstance(messages, Batch):
+            return False
+        if not (self._jobs or self._executions or self.hidden or self.channel):
+            return True
+        try:
+            names = {name for (name,) in _NAME.read(messages)}
+        except InvalidJSON:
+            return False
+        return self.hidden.isdisjoint(names) and names.isdisjoint(_HANDLERS)
+
+    def _take_answers(self, messages: Sequence[Message]) -> list[Message]:
         rest: list[Message] = []
         for message in messages:
             if isinstance(message, Event):
@@ -370,6 +383,7 @@ class Connection:
                 execution.waiter.set_exception(CallEnded(cause, execution.command.app))
 
 
+_NAME: Final = Fields("Event-Name")
 _ANSWERS: Final = (Reply, ApiResponse, ChannelData)
 _HANDLERS: Final[dict[str, Callable[[Connection, Event], None]]] = {
     "BACKGROUND_JOB": Connection._job_done,

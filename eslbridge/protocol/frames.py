@@ -4,9 +4,11 @@ A frame is header lines, a blank line, and as many BYTES of body as `Content-Len
 an incomplete frame and nothing else; its size is limited.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from .batches import Batch, Span
 from .errors import (
     ESLError,
     FrameTooLarge,
@@ -149,48 +151,67 @@ _KINDS_OF_BODY: Final[dict[str, _KindOfBody]] = {
     "api/response": ApiResponse,
 }
 """Messages that are nothing but their body: their header blocks say only how long it is."""
-EVENT_KINDS: Final = frozenset((PlainEvent, JsonEvent, XmlEvent))
 
 
 class Parser:
     """Bytes in, messages out.
 
-    `feed` returns what became complete. When the stream breaks the protocol, `feed` returns what was complete
-    before that, `error` says what is wrong, and everything after is ignored.
+    `feed` returns what became complete, in a `Batch` when it is nothing but events of one format. When the
+    stream breaks the protocol, `feed` returns what was complete before that, `error` says what is wrong, and
+    everything after is ignored.
     """
 
     def __init__(self, max_header: int = MAX_HEADER_BYTES, max_body: int = MAX_BODY_BYTES) -> None:
         self.max_header = max_header
         self.max_body = max_body
         self.error: ESLError | None = None
-        self.mixed = False
-        """Whether the last `feed` returned anything but events."""
         self._partial = bytearray()  # a frame that is not complete
         self._needed = 0  # bytes that _partial must have before it is worth looking; 0: no blank line yet
         self._known: dict[bytes, tuple[_KindOfBody, int]] = {}
+        self._usual = 0  # length of the last header block that was known: the next one is as long, most often
+        self._messages: list[Message] = []  # what was found in the data that is being cut
+        self._bodies: list[Span] = []  # and, behind it, messages that are nothing but their body
+        self._kind: _KindOfBody = JsonEvent  # of all of them
 
     @property
     def buffered(self) -> int:
         """Bytes of an incomplete frame that are kept."""
         return len(self._partial)
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes) -> Sequence[Message]:
         """The messages that `data` completes, in order."""
-        self.mixed = False
         if self.error is not None:
             return []
-        messages: list[Message] = []
         try:
-            start = self._complete(data, messages) if self._partial else 0
-            self._cut(data, start, messages)
+            start = self._complete(data) if self._partial else 0
+            self._cut(data, start)
             if not self._needed and self._partial.startswith(_CUT_LOGIN):
-                self._take_cut_login(messages)
+                self._take_cut_login()
         except ESLError as error:
             self._fail(error)
-        self.mixed = not EVENT_KINDS.issuperset(map(type, messages))
+        return self._found()
+
+    def _found(self) -> Sequence[Message]:
+        kind, bodies = self._kind, self._bodies
+        if bodies and not self._messages and issubclass(kind, Event):
+            self._bodies = []
+            return Batch(kind, bodies)
+        self._end_row()
+        messages, self._messages = self._messages, []
         return messages
 
-    def _complete(self, data: bytes, messages: list[Message]) -> int:
+    def _end_row(self) -> None:
+        """Makes messages of the bodies, because something else comes behind them."""
+        if self._bodies:
+            kind = self._kind
+            self._messages += [kind(data[begin:end]) for data, begin, end in self._bodies]
+            self._bodies = []
+
+    def _add(self, message: Message) -> None:
+        self._end_row()
+        self._messages.append(message)
+
+    def _complete(self, data: bytes) -> int:
         """What earlier data began. Returns how many bytes of `data` that took: only those are copied."""
         partial = self._partial
         used = len(data)
@@ -209,46 +230,55 @@ class Parser:
         complete = bytes(partial)
         partial.clear()
         self._needed = 0
-        self._cut(complete, 0, messages)
+        self._cut(complete, 0)
         return used
 
     def _fail(self, error: ESLError) -> None:
         self.error = error
         self._partial.clear()
 
-    def _cut(self, data: bytes, position: int, messages: list[Message]) -> None:
+    def _cut(self, data: bytes, position: int) -> None:
         known = self._known
+        usual = self._usual
         size = len(data)
         while position < size:
-            end = data.find(b"\n\n", position)
-            if end < 0:
+            head = data[position : position + usual]
+            hit = known.get(head)
+            if hit is None:
+                end = data.find(b"\n\n", position)
+                if end < 0:
+                    break
+                head = data[position : end + 2]
+                hit = known.get(head)
+                if hit is None:
+                    position = self._cut_other(data, position, end)
+                    if self._needed:
+                        break
+                    continue
+                usual = self._usual = len(head)
+            kind, length = hit
+            begin = position + len(head)
+            stop = begin + length
+            if stop > size:
+                self._needed = stop - position
                 break
-            block = data[position:end]
-            hit = known.get(block)
-            if hit is not None:
-                kind, length = hit
-                stop = end + 2 + length
-                if stop > size:
-                    self._needed = stop - position
-                    break
-                messages.append(kind(data[end + 2 : stop]))
+            if kind is self._kind:  # nearly always
+                self._bodies.append((data, begin, stop))
             else:
-                stop = self._cut_other(data, position, end, messages)
-                if stop < 0:
-                    break
+                self._add_body(kind, (data, begin, stop))
             position = stop
         if position < size:
             if not self._needed and size - position > self.max_header + 1:
                 raise FrameTooLarge(f"a header block of more than {self.max_header} bytes")
             self._partial += data[position:] if position else data
 
-    def _take_cut_login(self, messages: list[Message]) -> None:
+    def _take_cut_login(self) -> None:
         if len(self._partial) >= _CUT_LOGIN_BYTES:
-            messages.append(Reply(bytes(self._partial[:_CUT_LOGIN_BYTES])))
+            self._add(Reply(bytes(self._partial[:_CUT_LOGIN_BYTES])))
             del self._partial[:_CUT_LOGIN_BYTES]
 
-    def _cut_other(self, data: bytes, position: int, end: int, messages: list[Message]) -> int:
-        """One frame whose header block is not known yet. Returns where it stops, -1 when incomplete."""
+    def _cut_other(self, data: bytes, position: int, end: int) -> int:
+        """One frame whose header block is not known yet. Returns where the next one begins."""
         block = data[position:end]
         if len(block) > self.max_header:
             raise FrameTooLarge(f"a header block of more than {self.max_header} bytes")
@@ -256,25 +286,30 @@ class Parser:
         if not bare:  # newlines between frames mean nothing
             return end + 2
         if len(block) >= _CUT_LOGIN_BYTES and block.startswith(_CUT_LOGIN):
-            messages.append(Reply(block[:_CUT_LOGIN_BYTES]))
+            self._add(Reply(block[:_CUT_LOGIN_BYTES]))
             return position + _CUT_LOGIN_BYTES
         if bare.startswith(_REPLY) and b"\nContent-Length:" not in bare:
-            messages.append(Reply(bare))
+            self._add(Reply(bare))
             return end + 2
         headers = _parse_headers(bare)
         length = _content_length(headers, self.max_body)
         stop = end + 2 + length
         if stop > len(data):
             self._needed = stop - position
-            return -1
-        body = data[end + 2 : stop]
+            return position
         kind = _KINDS_OF_BODY.get(headers.get("Content-Type", ""))
         if kind is None:
-            messages.append(_message(headers, bare, body))
+            self._add(_message(headers, bare, data[end + 2 : stop]))
         else:
-            messages.append(kind(body))
-            self._remember(block, kind, length)
+            self._add_body(kind, (data, end + 2, stop))
+            self._remember(data[position : end + 2], kind, length)
         return stop
+
+    def _add_body(self, kind: "_KindOfBody", span: Span) -> None:
+        if kind is not self._kind:
+            self._end_row()
+            self._kind = kind
+        self._bodies.append(span)
 
     def _remember(self, block: bytes, kind: "_KindOfBody", length: int) -> None:
         if len(self._known) >= MAX_CACHED_HEADERS:

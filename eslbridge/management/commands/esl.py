@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class Command(BaseCommand):
         ended = threading.Event()
         seen = 0
 
-        def show(events: list[Event]) -> None:
+        def show(events: Sequence[Event]) -> None:
             nonlocal seen
             for event in events:
                 if ended.is_set():

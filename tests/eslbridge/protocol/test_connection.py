@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from eslbridge.protocol import commands as c
 from eslbridge.protocol import connection as module
+from eslbridge.protocol.batches import Batch
 from eslbridge.protocol.connection import Connection, Role, State
 from eslbridge.protocol.errors import (
     AuthenticationFailed,
@@ -24,7 +25,7 @@ from eslbridge.protocol.errors import (
     ProtocolError,
     Rejected,
 )
-from eslbridge.protocol.events import Event
+from eslbridge.protocol.events import Event, JsonEvent
 from eslbridge.protocol.frames import ApiResponse, AuthRequest, ChannelData, DisconnectNotice, Message, Reply
 from tests import recordings
 from tests.eslbridge.scripted_switch import json_event, reply, response
@@ -624,3 +625,16 @@ def test_any_mutated_stream_ends_in_messages_a_wait_or_one_of_our_errors(data: s
     connection.receive_end()
     assert connection.unanswered == connection.under_way == 0
     assert isinstance(connection.error, ESLError)
+
+
+def test_events_that_are_for_others_are_not_even_made() -> None:
+    connection = logged_in()
+    connection.hidden = frozenset(("BACKGROUND_JOB",))
+    stream = json_event("TALK") + json_event("DTMF")
+    messages = connection.receive(stream)
+    assert isinstance(messages, Batch)
+    assert messages._events is None
+    assert [event.name for event in messages] == ["TALK", "DTMF"]
+    assert [event.raw for event in messages] == [b'{"Event-Name":"TALK"}', b'{"Event-Name":"DTMF"}']
+    messages = connection.receive(stream + json_event("BACKGROUND_JOB"))
+    assert messages == [JsonEvent(b'{"Event-Name":"TALK"}'), JsonEvent(b'{"Event-Name":"DTMF"}')]
