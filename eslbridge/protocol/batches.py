@@ -41,25 +41,16 @@ _QUOTE = ord('"')
 
 
 class Batch(Sequence[Event]):
-    """Events in a row, in one format. Each is made when somebody asks for one; then all are, once.
+    """Events in a row, in one format. One is made whenever somebody asks for it, anew each time.
 
     It keeps alive what was read, up to some megabytes: keep its events, or their values, but not the batch.
     """
 
-    __slots__ = ("_events", "kind", "spans")
+    __slots__ = ("kind", "spans")
 
     def __init__(self, kind: type[Event], spans: list[Span]) -> None:
         self.kind = kind
         self.spans = spans
-        self._events: list[Event] | None = None
-
-    @property
-    def events(self) -> list[Event]:
-        """The same as a list."""
-        if self._events is None:
-            kind = self.kind
-            self._events = [kind(data[begin:end]) for data, begin, end in self.spans]
-        return self._events
 
     @property
     def size(self) -> int:
@@ -70,7 +61,8 @@ class Batch(Sequence[Event]):
         return len(self.spans)
 
     def __iter__(self) -> Iterator[Event]:
-        return iter(self.events)
+        kind = self.kind
+        return (kind(data[begin:end]) for data, begin, end in self.spans)
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
@@ -79,10 +71,11 @@ class Batch(Sequence[Event]):
     def __getitem__(self, index: int | slice) -> "Event | Batch":
         if isinstance(index, slice):
             return Batch(self.kind, self.spans[index])
-        return self.events[index]
+        data, begin, end = self.spans[index]
+        return self.kind(data[begin:end])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and self.events == list(other)
+        return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -205,7 +205,7 @@ def test_a_batch_is_a_sequence_of_events() -> None:
     assert events != [PlainEvent(raws[0])]
     assert events != 5
     assert events[1].name == "BB"
-    assert events[-1] is events[2]
+    assert events[-1] == events[2]
     assert [event.name for event in events[1:]] == ["BB", "C"]
     assert isinstance(events[1:], Batch)
     assert events.size == sum(map(len, raws))
