@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Django's commands. Beside a running ./run they find its services; alone they need DATABASE_URL."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ def main():
     """Runs a command; what a person can do something about ends in one plain line, not in a traceback."""
     use_own_environment()
     os.environ["DJANGO_SETTINGS_MODULE"] = "pbx.settings"
+    gc.disable()  # until all is loaded, in pbx.launch.manage
     from pbx.launch.manage import execute
 
     execute(sys.argv)

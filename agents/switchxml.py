@@ -35,6 +35,14 @@ def _variable(name: str, value: str, field_name: str = "") -> Element:
     return Element("variable", {"name": name, "value": value}, field_name=field_name)
 
 
+# What is the same for all agents is made, and checked, once.
+_COUNTED_ON = _param("dial-var-limit_ignore_transfer", "true")
+_ALL_MESSAGES = _param("vm-email-all-messages", "true")
+_IN_CONTEXT = _variable("user_context", CONTEXT)
+_COUNTED_STILL = _variable("limit_ignore_transfer", "true")
+_SENT_ON = _variable("execute_on_blind_transfer", ON_TRANSFER)
+
+
 def agent_path(agent: Agent) -> str:
     return f"directory/default/{agent.extension}.xml"
 
@@ -56,14 +64,14 @@ def _params(agent: Agent) -> Iterator[Element]:
     # Whoever talks is counted, on calls in both directions: ring groups skip busy members. On a call to the
     # phone the variables below come too late when it is the only one that rings (mod_dptools.c).
     yield _param("dial-var-execute_on_answer", _counted(agent))
-    yield _param("dial-var-limit_ignore_transfer", "true")
+    yield _COUNTED_ON
     if agent.email:
         if not is_email_for_switch(agent.email):  # not from a form; a shell on the switch may read it
             raise UnsafeValue(
                 "E-mail", "holds something else than letters, digits and . _ % + - before the @."
             )
         yield _param("vm-mailto", agent.email, "E-mail")
-        yield _param("vm-email-all-messages", "true")
+        yield _ALL_MESSAGES
 
 
 def _counted(agent: Agent) -> str:
@@ -71,12 +79,12 @@ def _counted(agent: Agent) -> str:
 
 
 def _variables(agent: Agent) -> Iterator[Element]:
-    yield _variable("user_context", CONTEXT)
+    yield _IN_CONTEXT
     yield _variable("accountcode", agent.extension)
     yield _variable("patchbay_agent", agent.extension)
     yield _variable("execute_on_answer", _counted(agent))
-    yield _variable("limit_ignore_transfer", "true")
-    yield _variable("execute_on_blind_transfer", ON_TRANSFER)
+    yield _COUNTED_STILL
+    yield _SENT_ON
     yield _variable("toll_allow", agent.toll_allow)
     yield _variable("effective_caller_id_name", agent.shown_name, "Caller ID name")
     yield _variable("effective_caller_id_number", agent.shown_number, "Caller ID number")

@@ -29,6 +29,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 _PATTERN = re.compile(r"[a-z0-9_]+/\*\.xml", re.ASCII)
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}
 _ESCAPED = re.compile("[&<>\"']")
+_PERHAPS_ESCAPED = re.compile("[&<>\"']|x-pre", re.IGNORECASE)
 
 
 class UnsafeValue(ValueError):
@@ -46,10 +47,15 @@ class Expression(str):
     __slots__ = ()
 
 
+def _is_plain(value: str) -> bool:
+    """Nearly all are: what is forbidden is not printable."""
+    return value.isprintable() and "$" not in value and len(value) <= MAX_VALUE
+
+
 def check_value(value: str, field_name: str) -> str:
     """The value itself; raises UnsafeValue, naming the field, when the switch could not carry it as text."""
-    if value.isprintable() and "$" not in value and len(value) <= MAX_VALUE:
-        return value  # nearly all are; what is forbidden is not printable
+    if _is_plain(value):
+        return value
     if found := _FORBIDDEN.search(value):
         raise UnsafeValue(field_name, f"holds a control character or line break (U+{ord(found[0]):04X}).")
     if not isinstance(value, Expression) and _EXPANDED.search(value):
@@ -62,7 +68,7 @@ def check_value(value: str, field_name: str) -> str:
 
 
 def _escape(value: str) -> str:
-    if value.isalnum():
+    if value.isalnum() or not _PERHAPS_ESCAPED.search(value):
         return value
     escaped = _ESCAPED.sub(lambda found: _ESCAPES[found[0]], value)
     return _PRE_PROCESS.sub(lambda found: f"{found[0][0]}&#45;{found[0][2:]}", escaped)
@@ -85,21 +91,26 @@ class Element:
     attributes: Mapping[str, str] = field(default_factory=dict)
     children: tuple["Element | Include", ...] = ()
     field_name: str = ""
+    _opening: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_name(self.tag)
-        for name in self.attributes:
-            _check_name(name)
+        opening = f"<{self.tag}"
         for name, value in self.attributes.items():
-            check_value(value, self.field_name or f"{self.tag} {name}")
+            _check_name(name)
+            if not _is_plain(value):
+                check_value(value, self.field_name or f"{self.tag} {name}")
+            opening += f' {name}="{_escape(value)}"'
+        object.__setattr__(
+            self, "_opening", opening
+        )  # here, since the same element may be in thousands of files
 
     def lines(self, indent: int = 1) -> list[str]:
         """The element's lines without line ends, two spaces a level."""
         pad = "  " * indent
-        attributes = "".join([f' {name}="{_escape(value)}"' for name, value in self.attributes.items()])
         if not self.children:
-            return [f"{pad}<{self.tag}{attributes}/>"]
-        lines = [f"{pad}<{self.tag}{attributes}>"]
+            return [f"{pad}{self._opening}/>"]
+        lines = [f"{pad}{self._opening}>"]
         for child in self.children:
             lines += child.lines(indent + 1)
         return [*lines, f"{pad}</{self.tag}>"]

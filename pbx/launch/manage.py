@@ -1,10 +1,12 @@
 """manage.py's answer to what goes wrong around it: one line that says what to start or set."""
 
+import gc
 import os
 import sys
 import warnings
 from urllib.parse import urlsplit
 
+import django
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
@@ -26,6 +28,7 @@ def execute(arguments: list[str]) -> None:
     try:
         # One thread needs one connection; a pool would try again and again and not say why there is none.
         settings.DATABASES["default"]["OPTIONS"].pop("pool", None)
+        _load()
         execute_from_command_line(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -43,6 +46,14 @@ def execute(arguments: list[str]) -> None:
         if "--traceback" in arguments or not advice:
             raise
         sys.exit(advice)
+
+
+def _load() -> None:
+    """What a program is made of stays: looking through it for garbage, again and again, took a sixth of the
+    time of `sync_xml`."""
+    django.setup()
+    gc.freeze()
+    gc.enable()
 
 
 def _name_what_is_missing(arguments: list[str]) -> None:

@@ -42,6 +42,7 @@ class Bar:
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load all pages of the site
     help = (
         "Render everything from the database, write what differs, remove what is ours and no longer wanted, "
         "reload the switch once. --check changes nothing and exits with 1 on any difference."
