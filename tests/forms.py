@@ -5,6 +5,7 @@ from django.db.models import Model
 from django.http import QueryDict
 from django.test import RequestFactory
 
+import pbx.urls  # noqa: F401 - it registers the admin's classes
 from tests.factories import make_user
 
 
