@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from hashlib import sha256
 
 from django.conf import settings
 
-from eslbridge.publishing import Check, Rendered, Target, publishes, publishes_always
+from eslbridge.publishing import Check, Rendered, Survey, Target, publishes, publishes_always
 from eslbridge.switchxml import Element, Expression, UnsafeValue, document
 
 from .models import Agent
@@ -24,6 +25,8 @@ SIP_PROFILE = "internal"
 _REVISION = 'name="patchbay_revision"'
 _USER = r"""<user\b[^>]*\bid=["']{}["']"""
 _ANY_USER = re.compile(_USER.format("([0-9]{4,6})"))
+_NAMES = re.compile(r'\b(?:id|number-alias)="([^"]*)"')
+_REVISION_TOLD = re.compile(rf'{_REVISION} value="([0-9a-f]*)"')
 _PASSWORD = re.compile(r'<param name="password" value="([^"]*)"/>')
 
 
@@ -154,14 +157,44 @@ def agent_file(agent: Agent, target: Target) -> Rendered | None:
         unmarked.replace(f'{_REVISION} value=""', f'{_REVISION} value="{revision}"'),
         (
             Check(
-                f"user_data {agent.extension}@{target.domain} var patchbay_revision",
+                _revision_of(agent.extension, target.domain),
                 revision,
                 f"The file was written and reloaded, but the switch has another user {agent.extension}: "
                 "look for a second file with this user id in its directory",
                 rival=_USER.format(agent.extension),
+                survey=_all_revisions(target.domain),
             ),
         ),
     )
+
+
+def _revision_of(extension: str, domain: str) -> str:
+    """The question for the revision of the file that the switch reads for this user."""
+    return f"user_data {extension}@{domain} var patchbay_revision"
+
+
+@cache
+def _all_revisions(domain: str) -> Survey:
+    return Survey(f"xml_locate directory domain name {domain}", partial(revisions, domain))
+
+
+def revisions(domain: str, directory: str) -> dict[str, str]:
+    """From the whole directory as the switch tells it, what it answers when asked for one user's revision.
+
+    Left out is every name that occurs twice, as an id, a number-alias or a pointer of a group: which of them
+    the switch finds is its own business.
+    """
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for user in directory.split("<user ")[1:]:
+        told = _REVISION_TOLD.search(user.partition("</user>")[0])
+        for name in _NAMES.findall(user.partition(">")[0]):
+            if told and name not in seen:
+                found[name] = told[1]
+            else:
+                found.pop(name, None)
+            seen.add(name)
+    return {_revision_of(name, domain): revision for name, revision in found.items()}
 
 
 def _condition(field: str, expression: str, *actions: tuple[str, str]) -> Element:

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from .registry import (
     Progress,
     Publication,
     Rendered,
+    Survey,
     Target,
     digest,
     publication,
@@ -48,6 +49,9 @@ RELOAD_TIMEOUT = 60.0
 QUESTIONS = 250
 READ_BACK_TIMEOUT = 30.0
 RELOADED = "+OK [Success]"
+# So many questions that a survey can answer are worth it; so many files may have been published, of which
+# each is some 2 kB of its answer (which may have 64 MB, see the client).
+SURVEY_FROM, SURVEY_TO = 500, 20_000
 # Files for whose rivals the whole directory is searched: what shadows more is one file, and named by then.
 MOST_SEARCHES = 5
 # Files that are written at the same time. More than these are made durable all at once.
@@ -60,6 +64,7 @@ _ASK_WHETHER_WE_LIVE = """
 """
 
 _swept: set[Path] = set()
+_in_vain: set[str] = set()  # surveys that a switch did not answer: they are not tried again
 
 
 class Commands(Protocol):
@@ -382,8 +387,10 @@ class Publisher:
     def _hear(self, said: dict[str, list[str]], judged: list[_Item]) -> dict[str, Answer]:
         """Say each item's commands and judge these items; an item that was not answered fails."""
         asked = {item.path: [check.command for check in item.checks] for item in judged}
+        known = self._surveyed([check for item in judged for check in item.checks])
         commands = [command for some in (said, asked) for each in some.values() for command in each]
-        answers, lost = self._answers(list(dict.fromkeys(commands)))
+        answers, lost = self._answers([each for each in dict.fromkeys(commands) if each not in known])
+        answers |= known
         for item in judged:
             if answers.keys() >= {*said[item.path], *asked[item.path]}:
                 self._judge(item, answers)
@@ -419,6 +426,28 @@ class Publisher:
         self._searches += 1
         found = files_that_hold(self.disk.root, check.rival, but=path)
         return f" Found in: {'; '.join(found)}." if found else ""
+
+    def _surveyed(self, checks: list[Check]) -> dict[str, Answer]:
+        """The answers to those of the checks of which a survey is certain."""
+        known: dict[str, Answer] = {}
+        wanted = {check.command for check in checks}
+        for survey, count in Counter(check.survey for check in checks if check.survey).items():
+            if count >= SURVEY_FROM and survey.command not in _in_vain:
+                told = self._survey(survey)
+                known |= {command: Answer(told[command]) for command in wanted & told.keys()}
+        return known
+
+    def _survey(self, survey: Survey) -> Mapping[str, str]:
+        if self.switch.published.count() > SURVEY_TO:
+            return {}
+        self.progress("Asking the switch", 0, 1)
+        try:
+            [text] = self.client.api_many([survey.command], timeout=READ_BACK_TIMEOUT)
+        except ESLError as lost:
+            log.warning("%s was asked in vain, so each file is asked for by itself: %s", survey.command, lost)
+            _in_vain.add(survey.command)
+            return {}
+        return survey.read(text)
 
     def _answers(self, commands: list[str]) -> tuple[dict[str, Answer], str]:
         """The answers that came, and why no more did."""

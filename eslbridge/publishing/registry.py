@@ -31,17 +31,32 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """One question that answers many others: a switch with 10,000 users takes a millisecond to find one of
+    them, and less than a second to tell them all.
+
+    `read` takes what the switch answers to `command` and gives the answers to other commands. One of which
+    it is not certain it leaves out; that is then asked by itself.
+    """
+
+    command: str
+    read: Callable[[str], Mapping[str, str]] = field(compare=False)
+
+
+@dataclass(frozen=True)
 class Check:
     """A question to the switch after the reload: `expect` must be a word of what `command` answers.
 
     Words, so that the one answer for thousands of files is read once, and not searched once for each.
     `rival`, a regular expression, is how to know another file that the switch may have read instead.
+    `survey` may answer it among many.
     """
 
     command: str
     expect: str
     failure: str
     rival: str = ""
+    survey: Survey | None = None
 
     def problem(self, answer: "Answer") -> str:
         """The failure in words, with the switch's own answer; empty when the answer is right."""

@@ -768,6 +768,83 @@ def test_many_questions_are_asked_in_portions(
     assert sorted(each.name for each in sync_states(agents).values()) == ["live"] * 4 + ["pending"] * 2
 
 
+SURVEY = "xml_locate directory domain name 127.0.0.1"
+
+
+@pytest.fixture
+def surveyed(esl: Client, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The questions to a switch that is surveyed from three files on."""
+    monkeypatch.setattr(publishing, "SURVEY_FROM", 3)
+    monkeypatch.setattr(publishing, "_in_vain", set())
+    ask, asked = esl.api_many, []
+
+    def note(commands: list[str], **options: Any) -> list[str]:
+        asked.extend(each for each in commands if SURVEY in each or "patchbay_revision" in each)
+        return ask(commands, **options)
+
+    monkeypatch.setattr(esl, "api_many", note)
+    return asked
+
+
+def test_many_files_are_proven_by_one_question(publisher: Publisher, surveyed: list[str]) -> None:
+    agents = [make_agent(number) for number in (1030, 1031, 1032, 1033)]
+    publisher.publish()
+    assert surveyed == [SURVEY]
+    assert {each.name for each in sync_states(agents).values()} == {"live"}
+
+    surveyed.clear()
+    agents[0].save()
+    agents[1].rotate_password()
+    publisher.publish()
+    assert surveyed == ["user_data 1031@127.0.0.1 var patchbay_revision"]
+
+
+def test_a_survey_proves_nothing_of_a_name_that_occurs_twice(
+    publisher: Publisher, surveyed: list[str], switch_folders: Path
+) -> None:
+    """Which of two the switch finds, it is asked; so it is for 1000, to which a group of vanilla's points."""
+    for number in (1000, 1001, 1002):
+        user_file(switch_folders, number).unlink(missing_ok=True)
+    agents = [make_agent(number) for number in (1000, 1020, 1030, 1031, 1032)]
+    user_file(switch_folders, "0_handmade").write_text(HANDMADE)
+    alias = HANDMADE.replace('id="1020"', 'id="7777" number-alias="1031"')
+    user_file(switch_folders, "zz_alias").write_text(alias)
+
+    publisher.publish()
+
+    revision = "user_data {}@127.0.0.1 var patchbay_revision".format
+    assert surveyed == [SURVEY, revision(1000), revision(1020), revision(1031)]
+    states = {agent.extension: state(agent).name for agent in agents}
+    assert states == {"1000": "live", "1020": "failed", "1030": "live", "1031": "live", "1032": "live"}
+    assert "0_handmade.xml" in state(agents[1]).why
+
+
+@pytest.mark.parametrize("fault", ["lost", "too many files"])
+def test_without_a_survey_each_file_is_asked_for(
+    fault: str, publisher: Publisher, esl: Client, surveyed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = [make_agent(number) for number in (1030, 1031, 1032)]
+    note = esl.api_many
+    if fault == "too many files":
+        monkeypatch.setattr(publishing, "SURVEY_TO", -1)
+
+    def lost(commands: list[str], **options: Any) -> list[str]:
+        if commands == [SURVEY]:
+            surveyed.append("lost")
+            raise ConnectionLost("a frame was too large")
+        return note(commands, **options)
+
+    monkeypatch.setattr(esl, "api_many", lost)
+    publisher.publish()
+    assert {each.name for each in sync_states(agents).values()} == {"live"}
+    for agent in agents:
+        agent.rotate_password()
+    publisher.publish()
+    assert {each.name for each in sync_states(agents).values()} == {"live"}
+    assert surveyed.count("lost") == (1 if fault == "lost" else 0)  # not again in this process
+    assert len(surveyed) - surveyed.count("lost") == 6
+
+
 # --- objects that cannot be rendered ----------------------------------------------------------------
 
 
