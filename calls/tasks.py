@@ -63,7 +63,8 @@ def hang_up(uuid: str) -> None:
     try:
         held = link.current()
         held.wait_until_ready(READY_TIMEOUT)
-        legs = [leg.uuid for leg in receivers.projection(held.row().name).legs.values() if leg.asked == uuid]
+        known = list(receivers.projection(held.row().name).legs.values())
+        legs = [leg.uuid for leg in known if leg.asked == uuid]
         answers = held.client.api_many([str(hang_up_leg(each)) for each in legs or [uuid]])
         log.info("Hang up of %s: %s", uuid, " ".join(answer.strip() for answer in answers))
     except (link.LinkIsDown, ESLError, ValueError) as problem:

@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -209,6 +210,56 @@ def test_causes_in_words() -> None:
     assert in_words("SOME_NEW_CAUSE") == "Some new cause."
     assert in_words("no such command!") == "no such command!"
     assert phone_in_words("1000", "SOME_NEW_CAUSE") == "Phone 1000: Some new cause."
+
+
+# Several devices ring
+
+ID = "00000000-0000-4000-8000-0000000d1a11"
+
+
+def on_two_devices(name: str) -> list[Event]:
+    """The recording as it is when each leg to the agent has a UUID of its own and names the dial: the other
+    device rings, too, and does so a moment longer than the one that is answered."""
+    uuid, events = recorded(name)
+    told = []
+    for event in job_of(events, ID):
+        is_device = event.get("Unique-ID") == uuid and not event.get("variable_originator")
+        told.append(altered(event, variable_patchbay_asked=ID) if is_device else event)
+        if is_device and event.name in {"CHANNEL_CREATE", "CHANNEL_PROGRESS"}:
+            told.append(altered(told[-1], Unique_ID=UNHEARD_OF))
+        if is_device and event.name in {"CHANNEL_ANSWER", "CHANNEL_HANGUP_COMPLETE"}:
+            other = altered(told[-1], Unique_ID=UNHEARD_OF, Event_Name="CHANNEL_HANGUP_COMPLETE")
+            told.append(altered(other, Hangup_Cause="LOSE_RACE"))
+    return told
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_dial_on_several_devices_ends_as_one_on_one_device(name: str) -> None:
+    extension, state, cause = ENDS[name]
+    dial = after(on_two_devices(name), a_dial(ID, extension))
+    assert (dial.state, dial.cause) == (state, cause)
+
+
+@pytest.mark.parametrize("remembers", [True, False], ids=["same worker", "new worker"])
+def test_a_dial_on_several_devices_is_taken_up_again(remembers: bool) -> None:
+    uuid, _ = recorded("dial_answered")
+    stock = load("dial_answered").stock("answered")
+    legs = legs_at(stock)
+    legs[uuid] = replace(legs[uuid], asked=ID)
+    dial, follower = a_dial(ID), Follower(SWITCH)
+    if remembers:
+        follower.watch(dial)
+    reconnected(dial, legs, follower)
+    assert dial.state == STATE.ANSWERED
+    rest = load("dial_answered").events[stock.after :]
+    is_mine = [event.get("Unique-ID") == uuid for event in rest]
+    follower.follow(
+        altered(event, variable_patchbay_asked=ID) if mine else event
+        for event, mine in zip(rest, is_mine, strict=True)
+    )
+    dial.refresh_from_db()
+    assert (dial.state, dial.cause) == (STATE.ENDED, "")
+    assert not follower.answered
 
 
 # The connection is lost and comes back
