@@ -3,6 +3,8 @@
 (() => {
   "use strict";
   document.addEventListener("DOMContentLoaded", () => {
+    // Buttons that were fetched work at once. By default they are dead for 20 ms, in which a key is lost.
+    htmx.config.defaultSettleDelay = 0;
     const box = document.getElementById("pb-steer");
     if (!box) return; // not logged in
     let opener = "";
