@@ -25,7 +25,25 @@ if TYPE_CHECKING:
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 10.0
-LONGEST = {"test_launch_run.py", "test_publisher_killed.py", "test_live_calls.py", "test_control.py"}
+# The files that take longest, in that order.
+LONGEST = (
+    "simulator/test_transcripts.py",
+    "browser/test_live_calls.py",
+    "browser/test_calls.py",
+    "browser/test_control.py",
+    "pbx/test_launch_run.py",
+    "simulator/test_routing.py",
+    "eslbridge/test_link.py",
+    "calls/test_worker.py",
+    "browser/test_live.py",
+    "routes/test_calls.py",
+    "pbx/test_launch.py",
+    "browser/test_routing_forms.py",
+    "calls/test_crowds.py",
+    "calls/test_control_worker.py",
+    "eslbridge/test_publisher_killed.py",
+    "browser/test_who_rings.py",
+)
 
 
 def pytest_configure() -> None:
@@ -51,13 +69,28 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_browser = pytest.mark.skip(reason="there is no Chromium")
     no_switch = pytest.mark.skip(reason="FS_HOST names no real switch")
-    # The longest first: at the end the others would wait for them.
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items[:] = _dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     for item in items:
         if item.get_closest_marker("browser") and not find_chromium():
             item.add_marker(no_browser)
         if item.get_closest_marker("real_switch") and not os.environ.get("FS_HOST"):
             item.add_marker(no_switch)
+
+
+def _dealt(items: list[pytest.Item], hands: int) -> list[pytest.Item]:
+    """The longest files are dealt to the processes of pytest-xdist like cards, since each process begins with
+    an equal part of the list: a long one at the end would be waited for by all others."""
+    long = [[item for item in items if item.path.as_posix().endswith(f"/{name}")] for name in LONGEST]
+    taken = {item for file in long for item in file}
+    rest = [item for item in items if item not in taken]
+    dealt: list[pytest.Item] = []
+    for hand in range(hands):
+        mine = [item for file in long[hand::hands] for item in file]
+        size = (len(items) - len(dealt)) // (hands - hand)
+        fill = max(0, size - len(mine))
+        dealt += mine + rest[:fill]
+        rest = rest[fill:]
+    return dealt + rest
 
 
 def wait_until(
@@ -164,7 +197,9 @@ def worker(
     Ask for `simulator` first: the worker is given FS_* as the settings have them now."""
     process = start_worker(settings)
     yield process
-    stop_worker(process)
+    # It ends within two seconds when asked to; a test of its own sees to that.
+    process.kill()
+    process.wait()
 
 
 def start_worker(settings: Any) -> subprocess.Popen[bytes]:
