@@ -57,10 +57,11 @@ class Call:
 
     @property
     def callee(self) -> str:
+        """Who is talked to or called; empty for a phone that the switch rang and that talks to nobody (yet)."""
         if self.is_click_to_dial:
             return self.a_leg.dialled
-        if self.a_leg.is_called_by_switch and self.b_leg:
-            return self.b_leg.party
+        if self.a_leg.is_called_by_switch:
+            return self.b_leg.party if self.b_leg else ""
         return self.did or self.a_leg.destination
 
     @property
