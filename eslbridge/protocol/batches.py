@@ -38,6 +38,7 @@ _PlainField = tuple[bytes, int, bool, str]
 
 _BACKSLASH = ord("\\")
 _QUOTE = ord('"')
+_BEGINNING_BYTES = len(BEGINNING)
 
 
 class Batch(Sequence[Event]):
@@ -186,7 +187,7 @@ def _read_plain(spans: list[Span], fields: list[_PlainField]) -> list[Any]:
     others: dict[int, str | None] = {}
     for data, begin, end in spans:
         find, rfind = data.find, data.rfind
-        if data[begin : begin + len(BEGINNING)] != BEGINNING or rfind(CONTENT_LENGTH, begin, end) >= 0:
+        if data[begin : begin + _BEGINNING_BYTES] != BEGINNING or rfind(CONTENT_LENGTH, begin, end) >= 0:
             get = PlainEvent(data[begin:end]).get
             for *_, name in fields:
                 others[len(values)] = get(name)
@@ -198,8 +199,9 @@ def _read_plain(spans: list[Span], fields: list[_PlainField]) -> list[Any]:
                 others[len(values)] = None
                 add(b"")
                 continue
-            stop = find(b"\n", place + size, end)
-            add(data[place + size : stop] if stop >= 0 else data[place + size : end])
+            start = place + size
+            stop = find(b"\n", start, end)
+            add(data[start:stop] if stop >= 0 else data[start:end])
     if UNDEFINED in values:
         values = [b"" if value == UNDEFINED else value for value in values]
     texts: list[Any] = url_decode_all(values)

@@ -35,7 +35,7 @@ os.register_at_fork(after_in_child=_random.seed)
 
 def new_uuid() -> str:
     """A random UUID (version 4), made in a fifth of the time that the standard library takes. No secret."""
-    digits = f"{_random.getrandbits(128):032x}"
+    digits = _random.randbytes(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
@@ -49,8 +49,6 @@ def encode(name: str, value: str) -> bytes:
 
 def check_line(name: str, value: object) -> None:
     """Refuses what could end a command early."""
-    if type(value) is str and value.isprintable() and len(value) <= MAX_LINE:  # nearly always
-        return
     if not isinstance(value, str):
         raise ValueError(f"{name}: must be text, not {type(value).__name__}")
     if len(value) > MAX_LINE:
@@ -131,7 +129,9 @@ class Command:
 
     def __post_init__(self) -> None:
         for name in _text_fields(type(self)):  # type: ignore[arg-type]  # a type is hashable
-            check_line(name, getattr(self, name))
+            value = getattr(self, name)
+            if type(value) is not str or not value.isprintable() or len(value) > MAX_LINE:
+                check_line(name, value)  # most often it need not be called
         self.check()
 
     def check(self) -> None:
