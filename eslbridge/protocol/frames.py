@@ -238,8 +238,8 @@ class Parser:
         self._partial.clear()
 
     def _cut(self, data: bytes, position: int) -> None:
-        known = self._known
-        usual = self._usual
+        known, usual = self._known, self._usual
+        kind_here, bodies = self._kind, self._bodies
         size = len(data)
         while position < size:
             head = data[position : position + usual]
@@ -252,6 +252,7 @@ class Parser:
                 hit = known.get(head)
                 if hit is None:
                     position = self._cut_other(data, position, end)
+                    kind_here, bodies = self._kind, self._bodies
                     if self._needed:
                         break
                     continue
@@ -262,10 +263,11 @@ class Parser:
             if stop > size:
                 self._needed = stop - position
                 break
-            if kind is self._kind:  # nearly always
-                self._bodies.append((data, begin, stop))
+            if kind is kind_here:  # nearly always
+                bodies.append((data, begin, stop))
             else:
                 self._add_body(kind, (data, begin, stop))
+                kind_here, bodies = self._kind, self._bodies
             position = stop
         if position < size:
             if not self._needed and size - position > self.max_header + 1:
