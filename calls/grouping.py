@@ -57,7 +57,7 @@ class Call:
 
     @property
     def callee(self) -> str:
-        """Who is talked to or called; empty for a phone that the switch rang and that talks to nobody (yet)."""
+        """Who is talked to or called; empty for a phone that the switch rang and that talks to nobody yet."""
         if self.is_click_to_dial:
             return self.a_leg.dialled
         if self.a_leg.is_called_by_switch:
