@@ -100,4 +100,11 @@ def test_nothing_outlives_a_table_that_is_killed(start: Start, tmp_path: Path) -
     wait_until(lambda: pid.exists() and pid.read_text().strip(), "the process")
     job = psutil.Process(int(pid.read_text()))
     os.kill(table.pid, signal.SIGKILL)
-    wait_until(lambda: not job.is_running() or job.status() == psutil.STATUS_ZOMBIE, "the end of the process")
+
+    def has_ended() -> bool:
+        try:
+            return not job.is_running() or job.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:  # between the two questions
+            return True
+
+    wait_until(has_ended, "the end of the process")
