@@ -20,6 +20,14 @@ FAILED = "PATCHBAY_FAILED_LINTERS"  # in pytest's environment
 # Most tests wait (for phones, timeouts, processes) rather than compute: twice as many processes as the two
 # cores of a small machine, each with a PostgreSQL and a Redis of its own (tests/services.py).
 _SIDE_BY_SIDE = ("-n", "4", "--dist", "worksteal")
+# The first is Chromium without windows: the browser tests take two thirds of the processor time with it.
+BROWSERS = [
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+]
 # pytest's options that do not choose among the tests: with these alone, the linters run too
 _HOW_NOT_WHICH = (
     "-q",
@@ -63,8 +71,7 @@ def failed_linters() -> list[str]:
 def chromium() -> str:
     """Returns the path of the browser for the browser tests, or ""."""
     named = os.environ.get("CHROMIUM")
-    names = [named] if named else ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
-    return next(filter(None, map(shutil.which, names)), "")
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), "")
 
 
 def _started(command: list[str]) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections import namedtuple
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -272,23 +273,39 @@ def _free_port() -> int:
 # --- .ci/run ---------------------------------------------------------------------------------------
 
 
-def test_ci_says_that_chromium_could_not_be_installed_and_runs_the_tests_all_the_same(tmp_path: Path) -> None:
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(BASE_DIR / ".ci" / "run", tmp_path / ".ci")
-    programs = tmp_path / "bin"
+def ci(folder: Path, apt_get: str) -> CompletedProcess[str]:
+    """Runs .ci/run where there is no browser, with this script as apt-get and tests that end with 3."""
+    (folder / ".ci").mkdir()
+    shutil.copy(BASE_DIR / ".ci" / "run", folder / ".ci")
+    programs = folder / "bin"
     programs.mkdir()
     for name in ("dirname", "id", "tail", "rm"):
         (programs / name).symlink_to(shutil.which(name) or "")
     scripts = {
-        programs / "apt-get": 'echo "E: no network for $1"; exit 100',
+        programs / "apt-get": apt_get,
         programs / "sudo": 'shift; exec "$@"',
-        tmp_path / "test": 'echo "tests: $*"; exit 3',
+        folder / "test": 'echo "tests: $*"; exit 3',
     }
     for path, script in scripts.items():
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-    said = call(tmp_path, ".ci/run", "-x", PATH=str(programs))
+    return call(folder, ".ci/run", "-x", PATH=str(programs))
+
+
+def test_ci_says_that_chromium_could_not_be_installed_and_runs_the_tests_all_the_same(tmp_path: Path) -> None:
+    said = ci(tmp_path, 'echo "E: no network for $1"; exit 100')
     assert said.returncode == 3
     assert "Chromium could not be installed" in said.stdout
     assert "E: no network for update" in said.stdout
     assert said.stdout.splitlines()[-1] == "tests: -x"
+
+
+def test_ci_installs_the_smaller_chromium_and_the_whole_one_where_there_is_no_such_package(
+    tmp_path: Path,
+) -> None:
+    asked = tmp_path / "asked"
+    lacks_it = f'echo "$*" >>{asked}; case "$*" in *headless*) exit 100 ;; esac'
+    said = ci(tmp_path, lacks_it)
+    assert "could not be installed" not in said.stdout
+    packages = [line.split()[-1] for line in asked.read_text().splitlines()]
+    assert packages == ["update", "chromium-headless-shell", "chromium"]
