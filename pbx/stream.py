@@ -23,7 +23,8 @@ from eslbridge.store import NEWS, StoreError
 
 log = logging.getLogger(__name__)
 
-# News that follow what was sent sooner than this are gathered: twenty changes a second are all an eye sees.
+# News that follow what was sent of their topic sooner than this are gathered: twenty changes a second are all
+# an eye sees. News of one topic do not wait for another's: a dial's step comes right behind its call's.
 GATHER_SECONDS = 0.05
 # A word now and then keeps proxies from closing a silent stream, and finds browsers that are gone.
 KEEP_ALIVE_SECONDS = 15
@@ -86,7 +87,7 @@ class Hub:
         self._pulse = pulse
         self.browsers: set[asyncio.Queue[bytes]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._told_at = 0.0
+        self._told_at: dict[str, float] = {}  # by topic
 
     async def watch(self, *, names_only: bool = False) -> AsyncIterator[bytes]:
         """Frames for one browser, for ever; the first tells it to fetch the present.
@@ -156,21 +157,29 @@ class Hub:
                 await subscription.subscribe(NEWS)
                 await self._tell(dict.fromkeys(self.topics), first=True)
                 self._send(RESYNC)  # whatever came before the subscription
+                waiting: dict[str, list[str] | None] = {}
                 while self.browsers:
-                    if message := await subscription.get_message(timeout=KEEP_ALIVE_SECONDS):
-                        await self._tell(await self._gather(subscription, message))
-                        self._told_at = time.monotonic()
+                    await self._hear(subscription, waiting)
+                    if due := {topic: waiting[topic] for topic in waiting if self._due_in(topic) <= 0}:
+                        await self._tell(due)
+                        self._told_at |= dict.fromkeys(due, time.monotonic())
+                        for topic in due:
+                            del waiting[topic]
         finally:
             await client.aclose()
 
-    async def _gather(self, subscription: PubSub, message: dict[str, bytes]) -> dict[str, list[str] | None]:
-        """The details of the news by topic; None when one of them had none."""
-        topics: dict[str, list[str] | None] = {}
-        _add(topics, message)
-        await asyncio.sleep(max(0.0, self._told_at + GATHER_SECONDS - time.monotonic()))
-        while more := await subscription.get_message(timeout=0):
-            _add(topics, more)
-        return topics
+    async def _hear(self, subscription: PubSub, waiting: dict[str, list[str] | None]) -> None:
+        """Adds what comes until some of what waits is due: the details of the news by topic, None when one of
+        them had none."""
+        patience = min(map(self._due_in, waiting), default=KEEP_ALIVE_SECONDS)
+        message = await subscription.get_message(timeout=max(0.0, patience))
+        while message:
+            _add(waiting, message)
+            message = await subscription.get_message(timeout=0)
+
+    def _due_in(self, topic: str) -> float:
+        """Seconds until the next news of it may go out; not more than 0: now."""
+        return self._told_at.get(topic, 0.0) + GATHER_SECONDS - time.monotonic()
 
     async def _tell(self, topics: dict[str, list[str] | None], *, first: bool = False) -> None:
         for topic, details in sorted(topics.items()):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eslbridge.store import StoreError
+from eslbridge.store import StoreError, announce
 from pbx import stream
 from pbx.stream import RESYNC, Hub, Present, Rows, frame
 
@@ -61,6 +61,27 @@ def test_pages_are_told_once_that_redis_is_away(settings: Any, transactional_db:
         return frames
 
     assert asyncio.run(heard())[2:] == [RESYNC, RESYNC]
+
+
+@pytest.mark.usefixtures("redis_client", "transactional_db")
+def test_news_of_one_topic_do_not_wait_for_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dial's step comes right behind its call's, which was just told."""
+    monkeypatch.setattr(stream, "GATHER_SECONDS", 30.0)
+
+    async def heard() -> list[bytes]:
+        browser = Hub({}).watch()
+        frames = []
+        while frames.count(RESYNC) < 2:  # the second says that Redis is heard
+            frames.append(await asyncio.wait_for(anext(browser), 5))
+        announce("calls")
+        told = [await asyncio.wait_for(anext(browser), 5)]
+        announce("calls")  # so soon again: this one is gathered
+        announce("dials")
+        told.append(await asyncio.wait_for(anext(browser), 5))
+        await browser.aclose()
+        return told
+
+    assert asyncio.run(heard()) == [frame("news", b"calls"), frame("news", b"dials")]
 
 
 def test_only_what_news_name_is_read_again_and_after_a_failure_everything() -> None:
