@@ -187,7 +187,9 @@
   };
 
   document.addEventListener("DOMContentLoaded", () => {
-    if (!document.getElementById("pb-toasts")) return; // not logged in
+    const toasts = document.getElementById("pb-toasts");
+    if (!toasts) return; // not logged in
+    document.body.append(toasts); // the theme's header lies below the bars at the foot of lists and forms
     fetching();
     patchbay.follow(take, () => tell("resync"));
     filters();

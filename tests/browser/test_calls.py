@@ -69,6 +69,7 @@ def test_from_the_form_of_an_agent_to_the_record_of_a_call(
     row(page, "3001").get_by_role("button", name="Call").click()
     expect(toast(page)).to_contain_text("1020 → 3001")
     expect(toast(page)).to_contain_text("Answered")
+    toast(page).get_by_role("button", name="Hang up").click(trial=True, timeout=3000)  # nothing covers it
     other = page.context.new_page()
     other.goto("/calls/active/")
     expect(row(other, "3001 Zoë ☎")).to_have_attribute("data-legs", "2")
