@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from .protocol import commands
 from .protocol.batches import Batch
@@ -29,9 +29,10 @@ from .protocol.commands import Command, Execute, Format
 from .protocol.connection import Connection, Role, State
 from .protocol.errors import CommandFailed, ConnectionLost, ESLError, Timeout
 from .protocol.events import Event
-from .protocol.frames import MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply, is_error
+from .protocol.frames import MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply
 from .protocol.trace import described, masked
 from .protocol.wishes import EXECUTION_EVENTS, JOB_EVENTS, Wishes
+from .waiting import Answer, Execution, Gathering, Job, Outcome, call_back
 
 logger = logging.getLogger("eslbridge.client")
 trace = logging.getLogger("eslbridge.trace")
@@ -60,11 +61,6 @@ TICK: Final = 0.25
 """Seconds between looks at the clock while nothing comes."""
 MANY_ANSWERS: Final = 4
 """Answers in one read, from which on the next ones are left to gather, while no thread waits for one."""
-GATHERING: Final = 0.001
-"""Seconds for which answers gather at most: time to start some fifty jobs. Whoever reads each as it comes
-takes the interpreter away each time from the thread that starts the jobs; that costs half as much again."""
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,184 +82,6 @@ class Disconnected:
     """Seconds until the next attempt."""
 
 
-def _call(callback: Callable[[_T], None], argument: _T) -> None:
-    try:
-        callback(argument)
-    except Exception:
-        logger.exception("A callback failed: %r", callback)
-
-
-class _Answer:
-    """One answer for one thread. A lock is the cheapest thing that can be waited for with a limit."""
-
-    __slots__ = ("_error", "_ready", "_result")
-
-    def __init__(self) -> None:
-        self._ready = threading.Lock()
-        self._ready.acquire()
-        self._result: Any = None
-        self._error: ESLError | None = None
-
-    def set_result(self, result: Any, /) -> None:
-        self._result = result
-        self._ready.release()
-
-    def set_exception(self, exception: ESLError, /) -> None:
-        self._error = exception
-        self._ready.release()
-
-    def wait(self, deadline: float, command: Command) -> Any:
-        """The answer. Raises what went wrong, or `Timeout` when `deadline` (monotonic) has passed."""
-        if not self._ready.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise Timeout(f"no answer in time: {command.summary}")
-        if self._error is not None:
-            raise self._error.fresh()
-        return self._result
-
-
-_outcomes = threading.Lock()
-"""Guards the few steps in which an outcome or its waiters change. One for all: it is held for no time."""
-
-
-class _Gathering:
-    """Lets answers gather before they are read, unless a thread waits: `with` it around a wait."""
-
-    __slots__ = ("_changing", "_end", "_is_on", "_waiting")
-
-    def __init__(self) -> None:
-        self._changing = threading.Lock()
-        self._waiting = 0  # threads
-        self._is_on = False
-        self._end = threading.Lock()
-        self._end.acquire()
-
-    def pause(self) -> None:
-        """For the reader: returns after a moment, but at once when somebody waits or begins to."""
-        with self._changing:
-            if self._waiting:
-                return
-            self._is_on = True
-        self._end.acquire(timeout=GATHERING)
-        with self._changing:
-            if not self._is_on:
-                self._end.acquire(blocking=False)  # ended when the moment was over, too
-            self._is_on = False
-
-    def __enter__(self) -> None:
-        with self._changing:
-            self._waiting += 1
-            if self._is_on:
-                self._is_on = False
-                self._end.release()
-
-    def __exit__(self, *_: object) -> None:
-        with self._changing:
-            self._waiting -= 1
-
-
-class _Outcome:
-    """What `Job` and `Execution` share: completed once, by whoever reads; asked by any thread, and again."""
-
-    __slots__ = ("_callbacks", "_error", "_event", "_gathering", "_timeout", "_waiting", "_what")
-
-    def __init__(self, what: Command, timeout: float, gathering: _Gathering) -> None:
-        self._what = what
-        self._timeout = timeout
-        self._gathering = gathering
-        self._event: Event | None = None
-        self._error: ESLError | None = None
-        self._waiting: list[threading.Lock] = []
-        self._callbacks: list[Callable[[Any], None]] = []
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, well or not."""
-        return self._event is not None or self._error is not None
-
-    def set_result(self, result: Event, /) -> None:
-        self._end(result, None)
-
-    def set_exception(self, exception: ESLError, /) -> None:
-        self._end(None, exception)
-
-    def _end(self, event: Event | None, error: ESLError | None) -> None:
-        with _outcomes:
-            if self.done:
-                return
-            self._event, self._error = event, error
-        for waiting in self._waiting:
-            waiting.release()
-        for callback in self._callbacks:
-            _call(callback, self)
-
-    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Calls `callback(self)` at the end, at once if that was before. It runs where the connection is
-        read: it must not wait for the switch, and take little time."""
-        with _outcomes:
-            if not self.done:
-                self._callbacks.append(callback)
-                return
-        _call(callback, self)
-
-    def _wait(self, timeout: float | None) -> Event:
-        if not self.done:
-            self._wait_until_done(self._timeout if timeout is None else timeout)
-        if self._error is not None:
-            raise self._error.fresh()
-        assert self._event is not None
-        return self._event
-
-    def _wait_until_done(self, seconds: float) -> None:
-        ready = threading.Lock()
-        ready.acquire()
-        with _outcomes:
-            if self.done:
-                return
-            self._waiting.append(ready)
-        with self._gathering:
-            in_time = ready.acquire(timeout=max(0.0, seconds))
-        if not in_time:
-            raise Timeout(f"not done in {seconds:g} s: {self._what.summary}")
-
-
-class Job(_Outcome):
-    """A `bgapi` under way."""
-
-    __slots__ = ("uuid",)
-
-    def __init__(self, command: commands.BgApi, timeout: float, gathering: _Gathering) -> None:
-        super().__init__(command, timeout, gathering)
-        self.uuid = command.job_uuid
-        """The Job-UUID of its BACKGROUND_JOB event."""
-
-    def result(self, timeout: float | None = None) -> str:
-        """The output, its last newline removed. Waits `timeout` seconds, the client's when None.
-
-        Raises `CommandFailed` with the switch's words, `ConnectionLost`, or `Timeout`; after a time-out the
-        job is still under way and can be asked again.
-        """
-        output = self._wait(timeout).body.removesuffix("\n")
-        if is_error(output):
-            raise CommandFailed(output, self._what.summary)
-        return output
-
-
-class Execution(_Outcome):
-    """A dialplan application under way."""
-
-    __slots__ = ("uuid",)
-
-    def __init__(self, command: Execute, timeout: float, gathering: _Gathering) -> None:
-        super().__init__(command, timeout, gathering)
-        self.uuid = command.event_uuid
-        """The Application-UUID of its events."""
-
-    def result(self, timeout: float | None = None) -> Event:
-        """Its CHANNEL_EXECUTE_COMPLETE, with `Application-Response`. Waits and raises as `Job.result` does;
-        `CallEnded` when the channel hung up before the application ran."""
-        return self._wait(timeout)
-
-
 @dataclass(frozen=True, slots=True)
 class _Subscription:
     """Waits for the answer to a subscription that a job or an execution needs to be completed."""
@@ -271,7 +89,7 @@ class _Subscription:
     command: Command
     names: tuple[str, ...]
     session: "_Session"
-    outcome: _Outcome
+    outcome: Outcome
 
     def set_result(self, reply: Reply, /) -> None:
         if reply.is_error:  # a directory user may not have all events
@@ -309,14 +127,14 @@ class _Callbacks:
             events = []
             if isinstance(item, LogLine):
                 if self.on_log is not None:
-                    _call(self.on_log, item)
+                    call_back(self.on_log, item)
             elif isinstance(item, (Connected, Disconnected)) and self.on_state is not None:
-                _call(self.on_state, item)
+                call_back(self.on_state, item)
         self.deliver_events(events)
 
     def deliver_events(self, events: Sequence[Event]) -> None:
         if events and self.on_events is not None:
-            _call(self.on_events, events)
+            call_back(self.on_events, events)
 
 
 class _Ahead:
@@ -535,7 +353,7 @@ class Client:
         self._second = threading.Thread(target=self._help, name="esl-client-ahead", daemon=True)
         self._lock = threading.Lock()  # who holds it may write, and change the session and the wishes
         self._session: _Session | None = None
-        self._gathering = _Gathering()
+        self._gathering = Gathering()
         self._closing = threading.Event()
         self._ahead = _Ahead(queue_bytes, self._closing)
         self._tried = threading.Event()  # the first attempt has ended, well or not
@@ -622,7 +440,7 @@ class Client:
         `-ERR` and `-USAGE` come as text. `timeout` is for all of them together.
         """
         asked = [commands.Api(request) for request in requests]
-        answers = [_Answer() for _ in asked]
+        answers = [Answer() for _ in asked]
         deadline = time.monotonic() + self._seconds(timeout)
         session = self._begin(deadline)
         try:
@@ -751,7 +569,7 @@ class Client:
 
     def _ask(self, command: Command, timeout: float | None) -> Reply | ApiResponse:
         deadline = time.monotonic() + self._seconds(timeout)
-        answer = _Answer()
+        answer = Answer()
         session = self._begin(deadline)
         try:
             session.write(session.connection.send(command, answer), deadline)
@@ -761,7 +579,7 @@ class Client:
             result: Reply | ApiResponse = answer.wait(deadline, command)
         return result
 
-    def _listen(self, session: _Session, names: tuple[str, ...], outcome: _Outcome) -> bytes:
+    def _listen(self, session: _Session, names: tuple[str, ...], outcome: Outcome) -> bytes:
         """What to write first so that events `names` come. The lock must be held."""
         if names in session.refused:
             raise session.refused[names].fresh()
@@ -778,12 +596,12 @@ class Client:
     def _change(self, change: Callable[[Wishes], Wishes], timeout: float | None) -> None:
         """Changes what the connection should be like, and the connection if there is one."""
         deadline = time.monotonic() + self._seconds(timeout)
-        sent: list[tuple[Command, _Answer]] = []
+        sent: list[tuple[Command, Answer]] = []
         self._acquire(deadline)
         try:
             before = self._wishes
             wishes = change(before)
-            sent = [(command, _Answer()) for command in wishes.commands_after(before)]
+            sent = [(command, Answer()) for command in wishes.commands_after(before)]
             session = self._session
             self._wish(wishes)  # before any of these events can come
             if session is None or not session.ready:
@@ -872,14 +690,14 @@ class Client:
         connection = session.connection
         early: list[Any] = []
         self._pump(session, early, deadline, "the greeting", lambda: connection.state is State.GREETED)
-        login = _Answer()
+        login = Answer()
         session.write(connection.send(self._login, login))
         self._pump(session, early, deadline, "the login", lambda: connection.state is State.READY)
         made = Wishes(self._wishes.format)
         while not self._take_over(session, made):
             wishes = self._wishes
             connection.hidden = wishes.hidden
-            sent = [(command, _Answer()) for command in wishes.commands_after(made)]
+            sent = [(command, Answer()) for command in wishes.commands_after(made)]
             session.write(b"".join(connection.send(*pair) for pair in sent))
             self._pump(session, early, deadline, "the subscriptions", lambda: connection.unanswered == 0)
             for command, answer in sent:

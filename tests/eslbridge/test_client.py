@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from eslbridge import client as client_module
+from eslbridge import waiting
 from eslbridge.client import Client, Connected, Disconnected
 from eslbridge.protocol import commands
 from eslbridge.protocol.errors import (
@@ -407,7 +407,7 @@ def test_answers_gather_only_while_nobody_waits(
     switch: ScriptedSwitch, listener: Listener, monkeypatch: pytest.MonkeyPatch, ask: str
 ) -> None:
     """With a pause that would outlast every limit of this test."""
-    monkeypatch.setattr(client_module, "GATHERING", 30.0)
+    monkeypatch.setattr(waiting, "GATHERING", 30.0)
     held: list[bytes] = []
     with listener.client(switch, timeout=3.0) as client:
         client.connect()
@@ -436,8 +436,8 @@ def test_answers_gather_only_while_nobody_waits(
 
 
 def test_answers_do_not_gather_while_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "GATHERING", 30.0)
-    gathering = client_module._Gathering()
+    monkeypatch.setattr(waiting, "GATHERING", 30.0)
+    gathering = waiting.Gathering()
     with gathering, gathering:
         gathering.pause()
     for _ in range(2):  # each end ends one pause, and no later one
@@ -447,7 +447,7 @@ def test_answers_do_not_gather_while_somebody_waits(monkeypatch: pytest.MonkeyPa
         with gathering:
             paused.join(5)
         assert not paused.is_alive()
-    monkeypatch.setattr(client_module, "GATHERING", 0.001)
+    monkeypatch.setattr(waiting, "GATHERING", 0.001)
     gathering.pause()
     assert not gathering._is_on
 
