@@ -157,7 +157,7 @@ def agent_file(agent: Agent, target: Target) -> Rendered | None:
         unmarked.replace(f'{_REVISION} value=""', f'{_REVISION} value="{revision}"'),
         (
             Check(
-                _revision_of(agent.extension, target.domain),
+                revision_question(agent.extension, target.domain),
                 revision,
                 f"The file was written and reloaded, but the switch has another user {agent.extension}: "
                 "look for a second file with this user id in its directory",
@@ -168,7 +168,7 @@ def agent_file(agent: Agent, target: Target) -> Rendered | None:
     )
 
 
-def _revision_of(extension: str, domain: str) -> str:
+def revision_question(extension: str, domain: str) -> str:
     """The question for the revision of the file that the switch reads for this user."""
     return f"user_data {extension}@{domain} var patchbay_revision"
 
@@ -194,7 +194,7 @@ def revisions(domain: str, directory: str) -> dict[str, str]:
             else:
                 found.pop(name, None)
             seen.add(name)
-    return {_revision_of(name, domain): revision for name, revision in found.items()}
+    return {revision_question(name, domain): revision for name, revision in found.items()}
 
 
 def _condition(field: str, expression: str, *actions: tuple[str, str]) -> Element:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.switchxml import revision_question
 from eslbridge.switchxml import managed_by
 
 from .site import Site
@@ -39,8 +40,7 @@ def _of_user(path: str, text: str, domain: str) -> Trace | None:
     if user is None:
         return None
     if revision := _USER_REVISION.search(text):
-        question = f"user_data {user[1]}@{domain} var patchbay_revision"
-        return Trace(path, question, rf"^{revision[1]}\s*$", is_proof=True)
+        return Trace(path, revision_question(user[1], domain), rf"^{revision[1]}\s*$", is_proof=True)
     if variable := _VARIABLE.search(text):
         # Vanilla's groups point to users: such a one “exists”, though its file is not read.
         question = f"user_data {user[1]}@{domain} var {variable[1]}"
