@@ -1,8 +1,9 @@
 """The Event Socket connection that a Celery worker holds for its switch, for as long as it runs.
 
 Two threads of our own beside the client's: the *publisher* waits for PostgreSQL's notification that the
-outbox has something and publishes it; the *pulse* says in the table of switches that the worker lives,
-and compares now and then what was believed with what is. Tasks of the same worker use `current().client`.
+outbox has something and publishes it, over a second connection that is for this alone; the *pulse* says in
+the table of switches that the worker lives, and compares now and then what was believed with what is. Tasks
+of the same worker use `current().client`.
 """
 
 import logging
@@ -125,6 +126,8 @@ class Link:
             on_events=self._events,
             on_state=self._state,
         )
+        self._dialling = threading.Lock()
+        self._second: Client | None = None
         self._publisher, self._pulse = (
             threading.Thread(target=self._keep, args=(body,), name=name, daemon=True)
             for name, body in (("publisher", self._publish_for_ever), ("pulse", self._pulse_for_ever))
@@ -141,6 +144,7 @@ class Link:
         self._wake_the_publisher()
         self._publisher.join(STOP_SECONDS)
         self.client.close()
+        self._hang_up_the_second()
         for thread in (self._publisher, self._pulse):
             thread.join(STOP_SECONDS)
         self._take_leave()
@@ -254,7 +258,35 @@ class Link:
 
     def reload(self) -> None:
         """One reload for its own sake, kept among the reloads with the switch's words."""
-        Publisher(self.row(), self.client, self.conf_dir).reload()
+        self.publisher().reload()
+
+    def publisher(self) -> Publisher:
+        """One for now. It asks over a connection of its own: while the switch reloads, which takes a second
+        with 10,000 users, events come and calls are placed on the first."""
+        return Publisher(self.row(), self._for_publishing(), self.conf_dir)
+
+    def _for_publishing(self) -> Client:
+        """The second connection, made when it is needed; the first when there can be no second."""
+        with self._dialling:
+            if self._second is not None and self._second.is_connected:
+                return self._second
+            fresh = Client(settings.FS_HOST, settings.FS_ESL_PORT, settings.FS_ESL_PASSWORD)
+            try:
+                fresh.connect()
+            except ESLError as problem:
+                self._say("second connection", f"The switch takes no second connection: {problem}")
+                return self.client
+            old, self._second = self._second, fresh
+        if old is not None:
+            old.close()
+        self._all_is_well("second connection")
+        return fresh
+
+    def _hang_up_the_second(self) -> None:
+        with self._dialling:
+            old, self._second = self._second, None
+        if old is not None:
+            old.close()
 
     def compare(self) -> None:
         """Compare the database with the directory, queue what differs, and keep how much it was."""
@@ -276,7 +308,7 @@ class Link:
             listener.execute(f"LISTEN {outbox.CHANNEL}")
             while not self._stopping.is_set():
                 pause = POLL_SECONDS
-                if self.is_ready and Publisher(self.row(), self.client, self.conf_dir).publish().waiting:
+                if self.is_ready and self.publisher().publish().waiting:
                     pause = outbox.AWAIT.total_seconds()
                 for _ in listener.notifies(timeout=pause, stop_after=1):
                     pass
@@ -319,6 +351,7 @@ class Link:
     def _disconnected(self, error: ESLError) -> None:
         switch = self.row()
         self._ready.clear()
+        self._hang_up_the_second()  # whose end may not have been noticed yet
         refused = isinstance(error, (AuthenticationFailed, Rejected))
         link = Switch.Link.REFUSED if isinstance(error, AuthenticationFailed) else Switch.Link.LOST
         what = "Refused by" if refused else "No connection to"

@@ -219,7 +219,7 @@ def due(switch: Switch, limit: int) -> list[PendingChange]:
     return list(waiting.order_by("since")[:limit])
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def done(changes: Iterable[PendingChange]) -> None:
     """Take away what has arrived, unless it was changed again in the meantime."""
     PendingChange.objects.filter(pk__in=[row.pk for row in _unchanged(changes)]).delete()
@@ -235,7 +235,7 @@ class Failure:
     waits: bool = False
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def failed(changes: Iterable[PendingChange], failures: Mapping[str, Failure]) -> None:
     """Keep the failure (by path) on each change, and try again later: 2 s doubling to a minute."""
     rows = _unchanged(changes)

@@ -44,8 +44,7 @@ log = logging.getLogger(__name__)
 BATCH = 20_000
 # What an api reload may take: 10,000 users need about a second on a small machine.
 RELOAD_TIMEOUT = 60.0
-# Questions to the switch in one go, and the seconds that their answers may take. While they are answered
-# no event comes and no call is placed over this connection, so not too many at once.
+# Questions to the switch in one go, and the seconds that their answers may take.
 QUESTIONS = 250
 READ_BACK_TIMEOUT = 30.0
 RELOADED = "+OK [Success]"
@@ -60,17 +59,20 @@ WRITERS = 16
 # Seconds, questions and milliseconds; the same as settings.PATIENCE at our end. A Unix socket ignores them.
 _ASK_WHETHER_WE_LIVE = """
     SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '3', false),
-           set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '20000', false)
+           set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '20000', false),
 """
+_LOCK = _ASK_WHETHER_WE_LIVE + "pg_advisory_lock(hashtext(%s)) IS NOT NULL"
+_LOCK_IF_FREE = _ASK_WHETHER_WE_LIVE + "pg_try_advisory_lock(hashtext(%s))"
 
 _swept: set[Path] = set()
 _in_vain: set[str] = set()  # surveys that a switch did not answer: they are not tried again
 
 
 class Commands(Protocol):
-    """The part of eslbridge.client.Client that a publisher needs."""
+    """The part of eslbridge.client.Client that a publisher needs: a connection that nothing else has to use
+    meanwhile. A reload takes the switch a second for 10,000 users, in which it answers nothing else there."""
 
-    def bgapi(self, command: str, arguments: str = ""): ...
+    def api(self, command: str, arguments: str = "", *, timeout: float | None = None) -> str: ...
     def api_many(self, commands: list[str], *, timeout: float | None = None) -> list[str]: ...
 
 
@@ -194,11 +196,10 @@ class Publisher:
         fresh = [item for item in moved if item not in resumed]
         self._write(fresh)
         written = [item for item in fresh if not item.failure]
-        if written:
-            self._reload(written, outcome)
+        reload = self._reload(written, outcome) if written else None
         if arrived := [item for item in written if not item.failure] + resumed:
             self._tell_and_ask(arrived)
-        self._settle(items, moved, outcome)
+        self._settle(items, moved, outcome, reload)
 
     def reload(self, files: int = 0) -> Reload:
         """Have the switch read its files, and keep what it said."""
@@ -207,12 +208,15 @@ class Publisher:
         return done
 
     def _ask_to_reload(self, files: int) -> tuple[Reload, bool]:
-        """What came of it, not yet stored, and whether the switch answered. `bgapi`: others need not wait."""
+        """What came of it, not yet stored, and whether the switch answered.
+
+        `api`, not `bgapi`: the end of a job is an event, and for those mod_event_socket looks every 20 ms.
+        """
         is_answered = True
         done = Reload(switch=self.switch, files=files, at=timezone.now(), succeeded=False)
         started = time.monotonic()
         try:
-            reply = self.client.bgapi("reloadxml").result(RELOAD_TIMEOUT)
+            reply = self.client.api("reloadxml", timeout=RELOAD_TIMEOUT)
             done.succeeded = reply.strip() == RELOADED
         except CommandFailed as refused:
             reply = refused.reply
@@ -350,13 +354,13 @@ class Publisher:
                 for item in inside:
                     item.stumbles(problem)
 
-    def _reload(self, items: list[_Item], outcome: Outcome) -> None:
+    def _reload(self, items: list[_Item], outcome: Outcome) -> Reload:
         done, is_answered = self._ask_to_reload(len(items))
         if not done.succeeded:
             self._take_back(items, done.reply, refused=is_answered)
-        done.save()
         outcome.reloads += 1
         outcome.milliseconds += done.milliseconds
+        return done
 
     def _take_back(self, items: list[_Item], reply: str, *, refused: bool) -> None:
         """The switch kept its old configuration: a restart must not come up with worse than before."""
@@ -465,12 +469,17 @@ class Publisher:
     # --- what is known now --------------------------------------------------------------------------
 
     @transaction.atomic
-    def _settle(self, items: list[_Item], moved: list[_Item], outcome: Outcome) -> None:
+    def _settle(
+        self, items: list[_Item], moved: list[_Item], outcome: Outcome, reload: Reload | None
+    ) -> None:
+        if reload:
+            reload.save()
         failures = {item.path: item.failure for item in items if item.failure}
         outcome.waiting = sum(failure.waits for failure in failures.values())
         arrived = [item for item in items if not item.failure]
         outcome.failed = {path: failure.reason for path, failure in failures.items()}
-        outbox.failed([item.change for item in items if item.failure], failures)
+        if failures:
+            outbox.failed([item.change for item in items if item.failure], failures)
         self._remember([item for item in arrived if item.wanted])
         gone = [item.path for item in items if item.is_unsure or not (item.wanted or item.failure)]
         self.switch.published.filter(path__in=gone).delete()
@@ -517,12 +526,8 @@ def only_publisher(switch: Switch, *, wait: bool = False) -> Iterator[bool]:
     """
     key = f"patchbay publisher {switch.pk}"
     with connection.cursor() as cursor:
-        cursor.execute(_ASK_WHETHER_WE_LIVE)
-        if wait:
-            cursor.execute("SELECT pg_advisory_lock(hashtext(%s)) IS NOT NULL", [key])
-        else:
-            cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [key])
-        mine = cursor.fetchone()[0]
+        cursor.execute(_LOCK if wait else _LOCK_IF_FREE, [key])
+        mine = cursor.fetchone()[-1]
         try:
             yield mine
         finally:

@@ -54,7 +54,7 @@ def publish_and_be_killed(switch_id: int, port: int, last: int) -> NoReturn:
     client.connect()
     for name in ("open", "fsync", "replace", "unlink"):
         setattr(os, name, steps.around(getattr(os, name)))
-    client.bgapi = steps.around(client.bgapi)  # type: ignore[method-assign]
+    client.api = steps.around(client.api)  # type: ignore[method-assign]
     client.api_many = steps.around(client.api_many)  # type: ignore[method-assign]
     with connection.execute_wrapper(steps.around_sql):
         Publisher(switch, client, Path(switch.conf_dir)).publish(wait=True)

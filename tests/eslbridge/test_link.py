@@ -97,6 +97,87 @@ def is_in_step() -> bool:
     return is_connected() and PublishedFile.objects.count() >= 2 and not PendingChange.objects.exists()
 
 
+def a_reload_that_waits(
+    monkeypatch: pytest.MonkeyPatch, first: Any
+) -> tuple[threading.Event, threading.Event]:
+    """Has the next `reloadxml` wait for the second of two events; the first says that it does."""
+    begun, ends = threading.Event(), threading.Event()
+    reload = linking.Client.api
+
+    def slowly(client: Any, command: str, *arguments: Any, **options: Any) -> Any:
+        if command == "reloadxml":
+            assert client is not first
+            begun.set()
+            ends.wait(5)
+        return reload(client, command, *arguments, **options)
+
+    monkeypatch.setattr(linking.Client, "api", slowly)
+    return begun, ends
+
+
+# --- the second connection --------------------------------------------------------------------------
+
+
+def test_publishing_has_a_connection_of_its_own(
+    start: Callable[[], Link], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = start()
+    wait_until(is_in_step, "the start")
+    begun, ends = a_reload_that_waits(monkeypatch, link.client)
+
+    agent = make_agent()
+    assert begun.wait(5)
+    assert link.client.api("status").startswith("UP ")
+    ends.set()
+
+    wait_until(lambda: is_live(agent), "the agent to be live")
+
+
+def test_the_second_connection_is_made_again_when_it_is_lost(
+    start: Callable[[], Link], simulator: Simulator
+) -> None:
+    link = start()
+    wait_until(is_in_step, "the start")
+    before = link._second
+    assert before is not None
+    before.close()
+
+    agent = make_agent()
+
+    wait_until(lambda: is_live(agent), "the agent to be live")
+    assert link._second is not before
+
+
+def test_a_switch_that_takes_no_second_connection_gets_everything_over_the_first(
+    start: Callable[[], Link], simulator: Simulator, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    def refused(client: Any, timeout: float | None = None) -> None:
+        raise linking.Rejected("Access Denied, go away.")
+
+    monkeypatch.setattr(linking.Client, "connect", refused)
+    start()
+    agent = make_agent()
+
+    wait_until(lambda: is_live(agent), "the agent to be live")
+    assert said.count("The switch takes no second connection: Access Denied, go away.") == 1
+
+
+def test_with_the_first_connection_the_second_is_given_up(
+    start: Callable[[], Link], simulator: Simulator, quick_retry: None
+) -> None:
+    link = start()
+    wait_until(is_in_step, "the start")
+    before = link._second
+    simulator.faults.drop_connections()
+
+    agent = make_agent()
+
+    wait_until(lambda: is_live(agent), "the agent to be live")
+    assert before is not None
+    assert not before.is_connected
+    assert link._second is not before
+
+
 # --- from the start ---------------------------------------------------------------------------------
 
 
@@ -505,17 +586,9 @@ def test_stop_ends_all_threads_at_once_and_says_so(
 def test_stop_lets_a_batch_that_is_on_its_way_arrive(
     start: Callable[[], Link], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reloading, goes_on = threading.Event(), threading.Event()
     link = start()
     wait_until(is_in_step, "the start")
-    reload = link.client.bgapi
-
-    def slowly(*arguments: Any) -> Any:
-        reloading.set()
-        goes_on.wait(5)
-        return reload(*arguments)
-
-    monkeypatch.setattr(link.client, "bgapi", slowly)
+    reloading, goes_on = a_reload_that_waits(monkeypatch, link.client)
     agent = make_agent(1020)
     assert reloading.wait(5)
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,14 +117,14 @@ def test_a_change_made_while_the_publisher_works_is_not_lost(
     publisher: Publisher, esl: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = make_agent(1020, name="Before")
-    reload = esl.bgapi
+    reload = esl.api
 
-    def saved_meanwhile(*arguments: Any) -> Any:
+    def saved_meanwhile(*arguments: Any, **options: Any) -> Any:
         agent.name = "After"
         agent.save()
-        return reload(*arguments)
+        return reload(*arguments, **options)
 
-    monkeypatch.setattr(esl, "bgapi", saved_meanwhile)
+    monkeypatch.setattr(esl, "api", saved_meanwhile)
     publisher.publish()
     assert state(agent).name == "pending"
 
@@ -645,13 +646,13 @@ def test_an_old_file_that_cannot_be_put_back_is_said(
     agent.name = "After"
     agent.save()
     simulator.faults.reload_error(BROKEN)
-    reload = esl.bgapi
+    reload = esl.api
 
-    def reload_and_the_disk_is_full(*arguments: Any) -> Any:
+    def reload_and_the_disk_is_full(*arguments: Any, **options: Any) -> Any:
         failing(monkeypatch, "open", errno.ENOSPC)
-        return reload(*arguments)
+        return reload(*arguments, **options)
 
-    monkeypatch.setattr(esl, "bgapi", reload_and_the_disk_is_full)
+    monkeypatch.setattr(esl, "api", reload_and_the_disk_is_full)
     publisher.publish()
 
     assert BROKEN in state(agent).why
@@ -683,10 +684,10 @@ def test_a_switch_lost_during_the_reload_leaves_the_change_waiting(
 ) -> None:
     agent = make_agent(1020)
 
-    def lost(*arguments: Any) -> Any:
+    def lost(*arguments: Any, **options: Any) -> Any:
         raise ConnectionLost("the connection was lost")
 
-    monkeypatch.setattr(esl, "bgapi", lost)
+    monkeypatch.setattr(esl, "api", lost)
     publisher.publish()
     assert state(agent) == SyncState(
         "pending",
@@ -707,18 +708,10 @@ def test_a_real_connection_that_breaks_during_the_reload_is_the_reason(
 ) -> None:
     agent = make_agent(1020)
     simulator.faults.half_open()
-    reload = esl.bgapi
-
-    class BreaksNow:
-        def __init__(self, job: Any) -> None:
-            self.job = job
-
-        def result(self, timeout: float) -> str:
-            simulator.faults.clear()
-            return str(self.job.result(timeout))
-
-    esl.bgapi = lambda *arguments: BreaksNow(reload(*arguments))  # type: ignore[method-assign]
+    breaks = threading.Timer(0.1, simulator.faults.clear)
+    breaks.start()
     publisher.publish()
+    breaks.join()
 
     assert state(agent).name == "pending"
     assert "did not answer the reload" in state(agent).why

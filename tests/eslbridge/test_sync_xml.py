@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from agents.models import Agent
+from eslbridge.client import Client
 from eslbridge.link import Link
 from eslbridge.management.commands.sync_xml import Bar
 from eslbridge.models import PendingChange, PublishedFile, Switch
@@ -227,14 +228,15 @@ def test_beside_a_worker_it_waits_and_prints_all_that_was_done(
 ) -> None:
     """The worker is in the middle of a reload."""
     reloading, goes_on = threading.Event(), threading.Event()
-    reload = link.client.bgapi
+    reload = Client.api
 
-    def slowly(*arguments: Any) -> Any:
-        reloading.set()
-        goes_on.wait(5)
-        return reload(*arguments)
+    def slowly(client: Client, command: str, *arguments: Any, **options: Any) -> Any:
+        if command == "reloadxml":
+            reloading.set()
+            goes_on.wait(5)
+        return reload(client, command, *arguments, **options)
 
-    monkeypatch.setattr(link.client, "bgapi", slowly)
+    monkeypatch.setattr(Client, "api", slowly)
     first = make_agent(1020)
     assert reloading.wait(5)
     Agent.objects.bulk_create([Agent(extension="1021", name="By import")])
