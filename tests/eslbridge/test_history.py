@@ -67,3 +67,9 @@ def test_a_new_file_and_a_removed_one_are_no_changes(publisher: Publisher) -> No
     agent.delete()
     publisher.publish()
     assert not FileChange.objects.exists()
+
+
+def test_another_indentation_is_no_difference() -> None:
+    old = file(a="1", patchbay_revision="1")
+    new = "\n".join(line.strip() for line in file(a="1", patchbay_revision="2").splitlines())
+    assert difference(old, new) == ""

@@ -140,11 +140,11 @@ def test_a_value_cannot_claim_that_a_file_is_managed():
 def test_children_are_indented_and_closed():
     text = document("x:1", [Element("user", {"id": "1020"}, (Element("params", {}, (Element("param"),)),))])
     assert text.split("\n")[2:7] == [
-        '  <user id="1020">',
-        "    <params>",
-        "      <param/>",
-        "    </params>",
-        "  </user>",
+        '<user id="1020">',
+        " <params>",
+        "  <param/>",
+        " </params>",
+        "</user>",
     ]
 
 
@@ -156,7 +156,7 @@ def test_an_owner_that_could_end_the_comment_is_refused(owner):
 
 def test_an_include_is_a_line_of_its_own_that_the_switch_replaces_by_files() -> None:
     text = document("x:0", [Element("context", {"name": "c"}, (Include("patchbay/*.xml"),))])
-    assert '    <X-PRE-PROCESS cmd="include" data="patchbay/*.xml"/>' in text.splitlines()
+    assert ' <X-PRE-PROCESS cmd="include" data="patchbay/*.xml"/>' in text.splitlines()
 
 
 @pytest.mark.parametrize(
