@@ -245,7 +245,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_objects(
 ) -> None:
     agents = [make_agent() for _ in range(30)]
     publish(switch)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         outbox.queue(*agents)
     assert len(paths()) == 30
 
