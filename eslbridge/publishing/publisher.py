@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from eslbridge import signals
-from eslbridge.models import PendingChange, PublishedFile, Reload, Switch
+from eslbridge.models import PendingChange, Reload, Switch
 from eslbridge.protocol.errors import CommandFailed, ESLError
 from eslbridge.switchxml import UnsafeValue
 from eslbridge.text import printable
@@ -63,6 +63,15 @@ _ASK_WHETHER_WE_LIVE = """
 """
 _LOCK = _ASK_WHETHER_WE_LIVE + "pg_advisory_lock(hashtext(%s)) IS NOT NULL"
 _LOCK_IF_FREE = _ASK_WHETHER_WE_LIVE + "pg_try_advisory_lock(hashtext(%s))"
+# One statement for one file or ten thousand.
+_PUT_PUBLISHED = """
+    INSERT INTO eslbridge_publishedfile (switch_id, published_at, path, kind, object_id, sha256)
+    SELECT %s, %s, path, kind, object_id, sha256
+    FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[]) AS file (path, kind, object_id, sha256)
+    ON CONFLICT (switch_id, path) DO UPDATE SET
+        kind = excluded.kind, object_id = excluded.object_id,
+        sha256 = excluded.sha256, published_at = excluded.published_at
+"""
 
 _swept: set[Path] = set()
 _in_vain: set[str] = set()  # surveys that a switch did not answer: they are not tried again
@@ -499,22 +508,12 @@ class Publisher:
             kind.append(item.path)
 
     def _remember(self, items: list[_Item]) -> None:
-        PublishedFile.objects.bulk_create(
-            [
-                PublishedFile(
-                    switch=self.switch,
-                    path=item.path,
-                    kind=item.kind,
-                    object_id=item.object_id,
-                    sha256=item.hash,
-                )
-                for item in items
-            ],
-            update_conflicts=True,
-            unique_fields=["switch", "path"],
-            update_fields=["kind", "object_id", "sha256", "published_at"],
-            batch_size=2000,
-        )
+        """What the switch has been seen to have."""
+        if items:
+            values = [(item.path, item.kind, item.object_id, item.hash) for item in items]
+            with connection.cursor() as cursor:
+                columns = map(list, zip(*values, strict=True))
+                cursor.execute(_PUT_PUBLISHED, [self.switch.pk, timezone.now(), *columns])
 
 
 @contextmanager
