@@ -1,19 +1,19 @@
 """Many events at once: as they lie in what was read, and the same few values of each.
 
-What is written here in one long loop could be a call of `Event.get` for each value, which gives the same. But
-a call costs as much as finding a value; and an event that nobody looks at as a whole is not even cut out of
-the bytes that were read.
+What `Fields` gives could be had by calls of `Event.get`. But a call costs as much as finding a value; so a
+header is looked for in all events before the next one is, and its values are decoded together. What is
+written as the switch does not write it is noticed, and left to `get`.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple, overload
 
 import orjson
 
 from .events import (
     ARRAY_PREFIX,
     ARRAY_SEPARATOR,
-    BEGINNING,
     CONTENT_LENGTH,
     UNDEFINED,
     VARIABLE_PREFIX,
@@ -22,23 +22,19 @@ from .events import (
     PlainEvent,
     json_name,
     plain_pattern,
-    url_decode_all,
+    url_decode,
 )
 
 Row = tuple[str | None, ...]
 """The values of some headers of one event, None for one that it does not have."""
 Span = tuple[bytes, int, int]
 """An event inside of what was read: where it begins and where it ends."""
+Column = list[str | None]
+"""The values of one header, of each event."""
 
-_JsonField = tuple[bytes, int, bool, str]
-"""The name in quotes with a colon, its length and that of a quote, whether the last one counts of a name that
-occurs twice, the name."""
-_PlainField = tuple[bytes, int, bool, str]
-"""What stands before the value, its length, whether the last one counts, the name."""
-
-_BACKSLASH = ord("\\")
-_QUOTE = ord('"')
-_BEGINNING_BYTES = len(BEGINNING)
+_MISSING = b"\n"  # what no value of a plain event can be
+_LINE_END = ord("\n")
+_HEAD = 16  # bytes: `{"Event-Name":"C`
 
 
 class Batch(Sequence[Event]):
@@ -96,36 +92,70 @@ class Fields:
         if not names:
             raise ValueError("names: at least one is needed")
         self.names = names
-        self._json = [_json_field(name) for name in names]
-        self._plain = [_plain_field(name) for name in names]
         # Names that could be written in another way, or that no header can have, are left to `get`.
         self._can_json = all(map(_is_simple, names)) and "_body" not in names
         self._can_plain = all(map(plain_pattern, names))
+        self._json = [_json_field(name) for name in names if self._can_json]
+        self._plain = [_plain_field(name) for name in names if self._can_plain]
 
     def read(self, events: Sequence[Event]) -> list[Row]:
         """For each event, what `get` gives for each name. Raises `InvalidJSON` when one is malformed."""
+        if not events:
+            return []
         kinds = {events.kind} if isinstance(events, Batch) else set(map(type, events))
-        try:
-            if kinds == {JsonEvent} and self._can_json:
-                return self._rows(_read_json(_spans(events), self._json))
-            if kinds == {PlainEvent} and self._can_plain:
-                return self._rows(_read_plain(_spans(events), self._plain))
-        except (orjson.JSONDecodeError, IndexError):  # one has a value that is malformed, or not UTF-8
-            pass
+        if kinds == {JsonEvent} and self._can_json:
+            spans = _spans(events)
+            heads = tuple({data[begin : begin + _HEAD] for data, begin, _ in spans})
+            columns = [_json_column(spans, field, heads) for field in self._json]
+            return list(zip(*columns, strict=True))
+        if kinds == {PlainEvent} and self._can_plain:
+            return self._read_plain(_spans(events))
         return [tuple(map(event.get, self.names)) for event in events]
 
-    def _rows(self, values: list[str | None]) -> list[Row]:
-        return list(zip(*[iter(values)] * len(self.names), strict=True))
+    def _read_plain(self, spans: list[Span]) -> list[Row]:
+        """No value may be read out of an inner body, which stands behind a Content-Length of the event's own;
+        nor behind the event, which ends with a line end, like what stands before it."""
+        odd = [
+            index
+            for index, (data, begin, end) in enumerate(spans)
+            if not begin or data.rfind(CONTENT_LENGTH, begin - 1, end) >= 0 or data[end - 1] != _LINE_END
+        ]
+        if odd:
+            left_out = set(odd)
+            usual = [span for index, span in enumerate(spans) if index not in left_out]
+        else:
+            usual = spans
+        columns = [_plain_column(usual, field) for field in self._plain] if usual else []
+        rows: list[Row] = list(zip(*columns, strict=True))
+        for index in odd:
+            data, begin, end = spans[index]
+            rows.insert(index, tuple(map(PlainEvent(data[begin:end]).get, self.names)))
+        return rows
 
 
-def _json_field(name: str) -> _JsonField:
-    pattern = json_name(name) + b":"
-    return pattern, len(pattern) + 1, name.startswith(VARIABLE_PREFIX), name
+class _Field(NamedTuple):
+    """How one header is found."""
+
+    name: str
+    key: bytes  # what stands before its value
+    first: bytes  # the same, and as long, when nothing stands before the header; empty when that cannot be
+    search: Callable[..., int]  # the last one counts of a variable that occurs twice, of others the first
 
 
-def _plain_field(name: str) -> _PlainField:
-    pattern = plain_pattern(name)
-    return pattern, len(pattern), name.startswith(VARIABLE_PREFIX), name
+def _json_field(name: str) -> _Field:
+    key = json_name(name) + b":"
+    is_last = name.startswith(VARIABLE_PREFIX)
+    # In a string every quote is escaped: behind a comma or a bracket one can only begin a name.
+    return _Field(name, b"," + key, b"" if is_last else b"{" + key, _search(name))
+
+
+def _plain_field(name: str) -> _Field:
+    key = plain_pattern(name)
+    return _Field(name, key if key.startswith(b"\n") else b"\n" + key, b"", _search(name))
+
+
+def _search(name: str) -> Callable[..., int]:
+    return bytes.rfind if name.startswith(VARIABLE_PREFIX) else bytes.find
 
 
 def _is_simple(name: str) -> bool:
@@ -135,76 +165,96 @@ def _is_simple(name: str) -> bool:
 def _spans(events: Sequence[Event]) -> list[Span]:
     if isinstance(events, Batch):
         return events.spans
-    return [(event.raw, 0, len(event.raw)) for event in events]
+    return [(b"\n" + event.raw, 1, len(event.raw) + 1) for event in events]
 
 
-def _read_json(spans: list[Span], fields: list[_JsonField]) -> list[Any]:
-    """The values of all events in one list. Strings are decoded as one array, in one call; whatever else a
-    value is, there is a `null` in its place first."""
-    strings: list[bytes] = []
-    add = strings.append
-    others: dict[int, str | None] = {}
-    for data, begin, end in spans:
-        find, rfind = data.find, data.rfind
-        for pattern, size, is_last, name in fields:
-            place = rfind(pattern, begin, end) if is_last else find(pattern, begin, end)
-            start = place + size
-            # Inside of a string every quote is escaped: what has none behind a backslash is a whole string.
-            if place > 0 and data[place - 1] != _BACKSLASH:
-                if data[start - 1] == _QUOTE:
-                    stop = find(b'"', start, end)
-                    if stop > 0 and data[stop - 1] != _BACKSLASH:
-                        add(data[start - 1 : stop + 1])
-                        continue
-                elif data[start] == _QUOTE:
-                    value = _array(data, start - 1, end)
-                    if value is not None:
-                        others[len(strings)] = value
-                        add(b"null")
-                        continue
-            if place >= 0 or find(pattern[:-1], begin, end) >= 0:  # it is there, but written in another way
-                others[len(strings)] = JsonEvent(data[begin:end]).get(name)
-            add(b"null")
-    values: list[Any] = orjson.loads(b"[" + b",".join(strings) + b"]")
-    for index, value in others.items():
-        values[index] = value
+def _json_column(spans: list[Span], field: _Field, heads: tuple[bytes, ...]) -> Column:
+    """`heads` are the different ways in which these events begin."""
+    _, key, first, search = field
+    size = len(key)
+    if first and any(head.startswith(first[:_HEAD]) for head in heads):
+        raws = [
+            data[start : data.find(b'"', start + 1, end) + 1]
+            if (start := (begin if data.startswith(first, begin) else search(data, key, begin, end)) + size)
+            >= size
+            else b""
+            for data, begin, end in spans
+        ]
+    else:
+        data, begin, end = spans[0]
+        if data.startswith(b"[", search(data, key, begin, end) + size):
+            return _json_arrays(spans, field)
+        raws = [
+            data[start : data.find(b'"', start + 1, end) + 1]
+            if (start := search(data, key, begin, end) + size) >= size
+            else b""
+            for data, begin, end in spans
+        ]
+    found = list(filter(None, raws))
+    strings = b",".join(found)
+    # Each ends with the first quote behind its first byte: all are strings when they have two quotes each.
+    if strings.count(b'"') == 2 * len(found) and b'\\"' not in strings:
+        with suppress(orjson.JSONDecodeError):  # not UTF-8
+            return _json_filled(spans, field, raws, orjson.loads(b"[" + strings + b"]"))
+    return _one_by_one(spans, field)
+
+
+def _json_arrays(spans: list[Span], field: _Field) -> Column:
+    """The values when all are arrays."""
+    _, key, _, search = field
+    size = len(key)
+    raws = [
+        data[start : data.find(b'"]', start + 2, end) + 2]
+        if (start := search(data, key, begin, end) + size) >= size
+        else b""
+        for data, begin, end in spans
+    ]
+    arrays = b",".join(filter(None, raws))
+    if b'\\"' not in arrays:
+        # What is no whole array leaves a bracket open, or has a colon in it.
+        with suppress(orjson.JSONDecodeError, TypeError):
+            lists: list[list[str]] = orjson.loads(b"[" + arrays + b"]")
+            values: Column = [ARRAY_PREFIX + ARRAY_SEPARATOR.join(items) for items in lists]
+            return _json_filled(spans, field, raws, values)
+    return _one_by_one(spans, field)
+
+
+def _json_filled(spans: list[Span], field: _Field, raws: list[bytes], values: Column) -> Column:
+    """The values, and those of events in which the header was not found: None, but for an event that has the
+    name somewhere."""
+    if len(values) == len(spans):
+        return values
+    name = field.key[1:-1]
+    found = iter(values)
+    return [
+        next(found)
+        if raw
+        else None
+        if data.find(name, begin, end) < 0
+        else JsonEvent(data[begin:end]).get(field.name)
+        for raw, (data, begin, end) in zip(raws, spans, strict=True)
+    ]
+
+
+def _one_by_one(spans: list[Span], field: _Field) -> Column:
+    return [JsonEvent(data[begin:end]).get(field.name) for data, begin, end in spans]
+
+
+def _plain_column(spans: list[Span], field: _Field) -> Column:
+    _, key, _, search = field
+    size = len(key)
+    raws = [
+        data[start : data.find(b"\n", start, end)]
+        if (start := search(data, key, begin - 1, end) + size) >= size
+        else _MISSING
+        for data, begin, end in spans
+    ]
+    joined = b"\0".join(raws)
+    values: Column = [*url_decode(joined).split("\0")]
+    if len(values) != len(raws):
+        values = [*map(url_decode, raws)]
+    if UNDEFINED in joined:
+        values = ["" if raw == UNDEFINED else value for raw, value in zip(raws, values, strict=True)]
+    if _MISSING in joined:
+        values = [None if raw == _MISSING else value for raw, value in zip(raws, values, strict=True)]
     return values
-
-
-def _array(data: bytes, start: int, end: int) -> str | None:
-    """The array of strings that begins at `start` with a bracket and a quote; None for an unusual one."""
-    try:
-        items: list[str] = orjson.loads(data[start : data.find(b'"]', start + 2, end) + 2])
-        return ARRAY_PREFIX + ARRAY_SEPARATOR.join(items)
-    except (orjson.JSONDecodeError, TypeError):
-        return None
-
-
-def _read_plain(spans: list[Span], fields: list[_PlainField]) -> list[Any]:
-    """The values of all events in one list, decoded in one call."""
-    values: list[bytes] = []
-    add = values.append
-    others: dict[int, str | None] = {}
-    for data, begin, end in spans:
-        find, rfind = data.find, data.rfind
-        if data[begin : begin + _BEGINNING_BYTES] != BEGINNING or rfind(CONTENT_LENGTH, begin, end) >= 0:
-            get = PlainEvent(data[begin:end]).get
-            for *_, name in fields:
-                others[len(values)] = get(name)
-                add(b"")
-            continue
-        for pattern, size, is_last, _ in fields:
-            place = rfind(pattern, begin, end) if is_last else find(pattern, begin, end)
-            if place < 0:
-                others[len(values)] = None
-                add(b"")
-                continue
-            start = place + size
-            stop = find(b"\n", start, end)
-            add(data[start:stop] if stop >= 0 else data[start:end])
-    if UNDEFINED in values:
-        values = [b"" if value == UNDEFINED else value for value in values]
-    texts: list[Any] = url_decode_all(values)
-    for index, value in others.items():
-        texts[index] = value
-    return texts
