@@ -148,11 +148,11 @@ class ConfDir:
     def texts(self, directories: set[str]) -> Iterator[tuple[str, str]]:
         """(path, text) of every file directly in these directories, ours or not, sorted."""
         for directory in sorted(directories):
-            folder = self.root / directory
-            names = os.listdir(folder) if folder.is_dir() else []
+            folder = str(self.root / directory)
+            names = os.listdir(folder) if os.path.isdir(folder) else []
             for name in sorted(name for name in names if name.endswith(".xml")):
                 try:
-                    text = _text(folder / name)
+                    text = _text(f"{folder}/{name}")
                 except (FileNotFoundError, IsADirectoryError):
                     continue
                 yield f"{directory}/{name}", text
@@ -170,9 +170,10 @@ def _beside(file: Path) -> Path:
     return file.with_name(f".{file.name}{_TEMPORARY}")
 
 
-def _text(file: Path) -> str:
+def _text(file: Path | str) -> str:
     """The bytes as text, whatever the locale, from which `as_bytes` makes the same bytes again."""
-    return file.read_bytes().decode("utf-8", "surrogateescape")
+    with open(file, "rb", buffering=0) as opened:  # read whole: a buffer would cost as much again
+        return opened.read().decode("utf-8", "surrogateescape")
 
 
 def owner_of(text: str) -> tuple[str, int] | None:

@@ -74,6 +74,13 @@ def _escape(value: str) -> str:
     return _PRE_PROCESS.sub(lambda found: f"{found[0][0]}&#45;{found[0][2:]}", escaped)
 
 
+@lru_cache(maxsize=4096)  # thousands of files have the same names and, most often, the same values
+def _attribute(name: str, value: str) -> str:
+    """As it is written; '' for a value that has to be looked at more closely."""
+    _check_name(name)
+    return f' {name}="{_escape(value)}"' if _is_plain(value) else ""
+
+
 @lru_cache(maxsize=256)  # our own few names, again and again
 def _check_name(name: str) -> None:
     if not _NAME.match(name) or _PRE_PROCESS.match(name) or name == "include":
@@ -97,10 +104,11 @@ class Element:
         _check_name(self.tag)
         opening = f"<{self.tag}"
         for name, value in self.attributes.items():
-            _check_name(name)
-            if not _is_plain(value):
+            written = _attribute(name, value)
+            if not written:
                 check_value(value, self.field_name or f"{self.tag} {name}")
-            opening += f' {name}="{_escape(value)}"'
+                written = f' {name}="{_escape(value)}"'
+            opening += written
         object.__setattr__(
             self, "_opening", opening
         )  # here, since the same element may be in thousands of files
