@@ -10,32 +10,27 @@ reads.
         print(client.api("status"))
 """
 
-import logging
 import random
 import socket
-import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
+from .delivery import Ahead, Callbacks, Connected, Disconnected
 from .protocol import commands
-from .protocol.batches import Batch
 from .protocol.commands import Command, Execute, Format
-from .protocol.connection import Connection, Role, State
+from .protocol.connection import State
 from .protocol.errors import CommandFailed, ConnectionLost, ESLError, Timeout
 from .protocol.events import Event
 from .protocol.frames import MAX_BODY_BYTES, ApiResponse, LogLine, Message, Reply
-from .protocol.trace import described, masked
 from .protocol.wishes import EXECUTION_EVENTS, JOB_EVENTS, Wishes
-from .waiting import Answer, Execution, Gathering, Job, Outcome, call_back
+from .session import READ_BYTES, Session
+from .waiting import Answer, Execution, Gathering, Job, Outcome
 
-logger = logging.getLogger("eslbridge.client")
-trace = logging.getLogger("eslbridge.trace")
+__all__ = ["Client", "Connected", "Disconnected"]
 
 FIRST_RETRY: Final = 0.5
 """Seconds before the first new attempt; doubles with each failure."""
@@ -45,41 +40,12 @@ JITTER: Final = 0.2
 """The wait is up to this part shorter or longer, so that many clients do not come back in step."""
 SILENCE: Final = 60.0
 """Seconds without a byte after which a connection that should bring heartbeats (every 20 s) is dead."""
-BATCH: Final = 500
-"""Events in one call of `on_events` at most."""
 QUEUE_BYTES: Final = 64 * 1024 * 1024
 """Bytes of events that are read ahead of the callbacks at most, and only while an answer is awaited. Beyond
 that, and whenever nobody waits for an answer, the client reads no faster than the callbacks return. The
 switch then keeps up to 100,000 events for us and drops us after losing 500 more: a gap like any other."""
-READ_BYTES: Final = 256 * 1024
-"""Bytes of one read: some thirty channel events."""
-MOST_READ_BYTES: Final = 2 * 1024 * 1024
-"""The same while the switch sends faster than we read: what is done many times in a row takes less time."""
-KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
-"""Finds a dead peer within a minute also when no event is subscribed (seconds, count, milliseconds)."""
-TICK: Final = 0.25
-"""Seconds between looks at the clock while nothing comes."""
 MANY_ANSWERS: Final = 4
 """Answers in one read, from which on the next ones are left to gather, while no thread waits for one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """Logged in, with subscriptions, filters and log level made. Comes before this connection's events."""
-
-    gap: bool
-    """Events may have been missed: this is not the first connection."""
-    reply: str = ""
-    """The switch's answer to the login."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """An attempt failed or the connection was lost."""
-
-    error: ESLError
-    retry_in: float
-    """Seconds until the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +54,7 @@ class _Subscription:
 
     command: Command
     names: tuple[str, ...]
-    session: "_Session"
+    session: Session
     outcome: Outcome
 
     def set_result(self, reply: Reply, /) -> None:
@@ -99,212 +65,6 @@ class _Subscription:
 
     def set_exception(self, exception: ESLError, /) -> None:
         """Whoever waits for the outcome is told, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Callbacks:
-    """What the user wants to be told. Called by one thread only."""
-
-    on_events: Callable[[Sequence[Event]], None] | None
-    on_state: Callable[[Connected | Disconnected], None] | None
-    on_log: Callable[[LogLine], None] | None
-
-    def deliver(self, items: Sequence[Any]) -> None:
-        """One call for a row of events, up to a batch. Greetings and notices mean nothing here."""
-        if isinstance(items, Batch):
-            for start in range(0, len(items), BATCH):
-                self.deliver_events(items[start : start + BATCH])
-            return
-        events: list[Event] = []
-        for item in items:
-            if isinstance(item, Event):
-                events.append(item)
-                if len(events) == BATCH:
-                    self.deliver_events(events)
-                    events = []
-                continue
-            self.deliver_events(events)
-            events = []
-            if isinstance(item, LogLine):
-                if self.on_log is not None:
-                    call_back(self.on_log, item)
-            elif isinstance(item, (Connected, Disconnected)) and self.on_state is not None:
-                call_back(self.on_state, item)
-        self.deliver_events(events)
-
-    def deliver_events(self, events: Sequence[Event]) -> None:
-        if events and self.on_events is not None:
-            call_back(self.on_events, events)
-
-
-class _Ahead:
-    """What the second thread reads while the first one runs callbacks, and when it does so."""
-
-    def __init__(self, limit: int, closing: threading.Event) -> None:
-        self._limit = limit
-        self._closing = closing
-        self._changed = threading.Condition(threading.Lock())
-        self._busy: _Session | None = None  # callbacks are running; this session must be read by the second
-        self._reading = False
-        self._read: deque[tuple[Sequence[Any], int]] = deque()
-        self.size = 0
-        """Bytes that were read ahead."""
-
-    # The first thread
-
-    def begin(self, session: "_Session") -> None:
-        """From now on `session` may be read by the second thread."""
-        with self._changed:
-            self._busy = session
-            if session.is_awaited:
-                self._changed.notify_all()
-
-    def next(self) -> Sequence[Any] | None:
-        """What was read ahead; None when there is nothing, and the session is the first thread's again."""
-        with self._changed:
-            while not self._read:
-                if not self._reading:
-                    self._busy = None
-                    return None
-                self._changed.wait()
-            items, size = self._read.popleft()
-            self.size -= size
-            self._changed.notify_all()
-            return items
-
-    # The second thread
-
-    def wait(self) -> "_Session | None":
-        """A session that has to be read now; None at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._is_needed or self._closing.is_set())
-            if self._closing.is_set():
-                return None
-            self._reading = True
-            return self._busy
-
-    @property
-    def _is_needed(self) -> bool:
-        busy = self._busy
-        return busy is not None and busy.is_awaited and self.size < self._limit
-
-    def put(self, items: Sequence[Any]) -> None:
-        """What was read. The session may be read by either from now on."""
-        if isinstance(items, Batch):
-            size = items.size
-        else:
-            size = sum([len(item.raw) for item in items if isinstance(item, Event)])
-        with self._changed:
-            self._reading = False
-            if items:
-                self._read.append((items, size))
-                self.size += size
-            self._changed.notify_all()
-
-    # Everyone
-
-    def release(self) -> None:
-        """Drops what was read ahead, and waits until the second thread does not read."""
-        with self._changed:
-            self._busy = None
-            self._read.clear()
-            self.size = 0
-            self._changed.wait_for(lambda: not self._reading)
-            self._read.clear()
-            self.size = 0
-
-    def wake(self) -> None:
-        """Something was asked, or the client closes."""
-        if self._busy is not None or self._closing.is_set():
-            with self._changed:
-                self._changed.notify_all()
-
-
-class _Session:
-    """One TCP connection and its protocol. Written by whoever holds the client's lock."""
-
-    def __init__(self, sock: socket.socket, max_frame: int, send_timeout: float) -> None:
-        self.connection = Connection(Role.INBOUND, max_body=max_frame)
-        self.ready = False
-        self.last_read = time.monotonic()
-        self.patience = 0.0
-        """Until then (monotonic) somebody waits for an answer, and silence means nothing."""
-        self.refused: dict[tuple[str, ...], ESLError] = {}
-        """Subscriptions for ourselves that this user may not have."""
-        self._sock = sock
-        self._reason: ESLError | None = None
-        self._room = READ_BYTES
-        _tune(sock, send_timeout)
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits for something that has to be read, and it can be."""
-        connection = self.connection
-        return connection.error is None and bool(connection.unanswered or connection.under_way)
-
-    def write(self, data: bytes, deadline: float = 0.0) -> None:
-        """One write for whole commands. A peer that does not take them in time is lost."""
-        if trace.isEnabledFor(logging.DEBUG):
-            trace.debug("> %s", masked(data))
-        self.patience = max(self.patience, deadline)
-        try:
-            self._sock.sendall(data)
-        except OSError as error:
-            lost = ConnectionLost(f"cannot write to the switch: {error.strerror or error}")
-            self.abort(lost)
-            raise lost from error
-
-    def read(self, most: int = MOST_READ_BYTES) -> Sequence[Message]:
-        """What came, up to `most` bytes; nothing when nothing came within a tick. At the end,
-        `connection.error` is set."""
-        try:
-            data = self._sock.recv(min(self._room, most))
-        except BlockingIOError:
-            return []
-        except OSError as error:
-            self.connection.fail(
-                self._reason or ConnectionLost(f"cannot read from the switch: {error.strerror}")
-            )
-            return []
-        self.last_read = time.monotonic()
-        if not data:
-            if self._reason is not None:
-                self.connection.fail(self._reason)
-            self.connection.receive_end()
-            return []
-        self._room = MOST_READ_BYTES if len(data) >= READ_BYTES else READ_BYTES
-        messages = self.connection.receive(data)
-        if trace.isEnabledFor(logging.DEBUG):
-            for message in messages:
-                trace.debug("< %s", described(message))
-        return messages
-
-    def abort(self, reason: ESLError) -> None:
-        """Makes the reader end this session. May be called by any thread."""
-        if self._reason is None:
-            self._reason = reason
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._sock.close()
-
-
-def _tune(sock: socket.socket, send_timeout: float) -> None:
-    """Blocking, with limits that the kernel keeps: cheaper than polling before every read."""
-    sock.settimeout(None)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE.items():
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send_timeout))
-
-
-def _timeval(seconds: float) -> bytes:
-    microseconds = max(1, int(seconds * 1_000_000))
-    return struct.pack("ll", *divmod(microseconds, 1_000_000))
 
 
 class Client:
@@ -348,14 +108,14 @@ class Client:
         self._retry = retry
         self._silence = silence
         self._max_frame = max_frame
-        self._callbacks = _Callbacks(on_events, on_state, on_log)
+        self._callbacks = Callbacks(on_events, on_state, on_log)
         self._first = threading.Thread(target=self._run, name="esl-client", daemon=True)
         self._second = threading.Thread(target=self._help, name="esl-client-ahead", daemon=True)
         self._lock = threading.Lock()  # who holds it may write, and change the session and the wishes
-        self._session: _Session | None = None
+        self._session: Session | None = None
         self._gathering = Gathering()
         self._closing = threading.Event()
-        self._ahead = _Ahead(queue_bytes, self._closing)
+        self._ahead = Ahead(queue_bytes, self._closing)
         self._tried = threading.Event()  # the first attempt has ended, well or not
         self._first_error: ESLError | None = None
         self._started = False
@@ -542,7 +302,7 @@ class Client:
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else timeout
 
-    def _begin(self, deadline: float) -> _Session:
+    def _begin(self, deadline: float) -> Session:
         """The session, for this thread alone until `_release`."""
         self._acquire(deadline)
         session = self._session
@@ -579,7 +339,7 @@ class Client:
             result: Reply | ApiResponse = answer.wait(deadline, command)
         return result
 
-    def _listen(self, session: _Session, names: tuple[str, ...], outcome: Outcome) -> bytes:
+    def _listen(self, session: Session, names: tuple[str, ...], outcome: Outcome) -> bytes:
         """What to write first so that events `names` come. The lock must be held."""
         if names in session.refused:
             raise session.refused[names].fresh()
@@ -648,7 +408,7 @@ class Client:
         """One connection, from dialling to its end: why it ended, and whether it was ever ready."""
         deadline = time.monotonic() + self.timeout
         try:
-            session = _Session(self._dial(), self._max_frame, self.timeout)
+            session = Session(self._dial(), self._max_frame, self.timeout)
         except ESLError as error:
             return error, False
         with self._lock:
@@ -667,7 +427,7 @@ class Client:
         assert session.connection.error is not None
         return session.connection.error, session.ready
 
-    def _end(self, session: _Session) -> None:
+    def _end(self, session: Session) -> None:
         session.abort(ConnectionLost("the connection was lost"))  # also wakes who is writing or reading
         self._ahead.release()
         with self._lock:
@@ -685,7 +445,7 @@ class Client:
         except OSError as error:
             raise ConnectionLost(f"cannot connect to {where}: {error.strerror or error}") from error
 
-    def _log_in(self, session: _Session, deadline: float) -> tuple[list[Any], Reply]:
+    def _log_in(self, session: Session, deadline: float) -> tuple[list[Any], Reply]:
         """Greeting, login, then everything that is wished; the events that came meanwhile, and the reply."""
         connection = session.connection
         early: list[Any] = []
@@ -705,14 +465,14 @@ class Client:
             made = wishes
         return early, login.wait(deadline, self._login)
 
-    def _take_over(self, session: _Session, made: Wishes) -> bool:
+    def _take_over(self, session: Session, made: Wishes) -> bool:
         """Opens the connection for all threads, unless the wishes changed since they were made."""
         with self._lock:
             session.ready = not self._wishes.commands_after(made)
             return session.ready
 
     def _pump(
-        self, session: _Session, items: list[Any], deadline: float, what: str, done: Callable[[], bool]
+        self, session: Session, items: list[Any], deadline: float, what: str, done: Callable[[], bool]
     ) -> None:
         """Reads until `done`; raises why that will not be."""
         while not done():
@@ -722,7 +482,7 @@ class Client:
             if session.connection.error is not None:
                 raise session.connection.error.fresh()
 
-    def _follow(self, session: _Session) -> None:
+    def _follow(self, session: Session) -> None:
         """Reads until the end, and hands over what comes."""
         while session.connection.error is None:
             messages = session.read()
@@ -733,7 +493,7 @@ class Client:
             elif session.connection.taken >= MANY_ANSWERS:
                 self._gathering.pause()
 
-    def _hand_over(self, session: _Session, items: Sequence[Any] | None) -> None:
+    def _hand_over(self, session: Session, items: Sequence[Any] | None) -> None:
         """Runs the callbacks, also for what the second thread reads meanwhile."""
         self._ahead.begin(session)
         while items is not None and not self._closing.is_set():
@@ -750,7 +510,7 @@ class Client:
             finally:
                 self._ahead.put(messages)
 
-    def _is_silent(self, session: _Session) -> bool:
+    def _is_silent(self, session: Session) -> bool:
         if not self._wishes.expects_heartbeats:
             return False
         return time.monotonic() > max(session.last_read + self._silence, session.patience)
