@@ -210,7 +210,8 @@ def _json_arrays(spans: list[Span], field: _Field) -> Column:
         for data, begin, end in spans
     ]
     arrays = b",".join(filter(None, raws))
-    if b'\\"' not in arrays:
+    # An item that begins with a bracket looks like the end, but for the comma before its quote.
+    if b'\\"' not in arrays and b',"]' not in arrays:
         # What is no whole array leaves a bracket open, or has a colon in it.
         with suppress(orjson.JSONDecodeError, TypeError):
             lists: list[list[str]] = orjson.loads(b"[" + arrays + b"]")

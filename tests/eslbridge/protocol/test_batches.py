@@ -76,6 +76,13 @@ def test_what_is_written_in_another_way_is_read_too() -> None:
     assert check(JsonEvent, raws, "A")[:4] == [("1",), ("1",), ('"',), ("",)]
 
 
+@pytest.mark.parametrize("following", [b'[",","]b"]', b'["],[","]b"]', b'["c"]'])
+def test_an_item_that_begins_with_a_bracket_is_no_end_of_an_array(following: bytes) -> None:
+    """Whoever calls can send a header twice, and what is in it: it must not end up in another event."""
+    raws = [b'{"x":"1","A":' + array + b"}" for array in (b'["a","]b"]', following, b'["d","e"]')]
+    assert check(JsonEvent, raws, "A")[::2] == [("ARRAY::a|:]b",), ("ARRAY::d|:e",)]
+
+
 def test_plain_events() -> None:
     raws = [
         b"Event-Name: X\nA: 1\nB: %41\nvariable_c: _undef_\nA: 2\nvariable_c: 3\n\n",
