@@ -68,6 +68,8 @@ STORE_WATCH_SECONDS = 1.0
 KNOWN_BY_THE_LINK = ("domain", "version", "up_since", "link", "reason", "link_since")
 # Without a notification (PostgreSQL restarted, a pooler that drops NOTIFY) the outbox is read this often.
 POLL_SECONDS = 1.0
+# So long a switch that took no second connection is not asked for one again.
+DIAL_SECONDS = 30.0
 # Seconds before a thread that met a fault goes on, doubling.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 # What a stopping worker gives each of its threads to finish.
@@ -128,6 +130,7 @@ class Link:
         )
         self._dialling = threading.Lock()
         self._second: Client | None = None
+        self._dial_at = 0.0  # not before (monotonic)
         self._publisher, self._pulse = (
             threading.Thread(target=self._keep, args=(body,), name=name, daemon=True)
             for name, body in (("publisher", self._publish_for_ever), ("pulse", self._pulse_for_ever))
@@ -268,25 +271,28 @@ class Link:
     def _for_publishing(self) -> Client:
         """The second connection, made when it is needed; the first when there can be no second."""
         with self._dialling:
-            if self._second is not None and self._second.is_connected:
-                return self._second
-            fresh = Client(settings.FS_HOST, settings.FS_ESL_PORT, settings.FS_ESL_PASSWORD)
+            old = self._second
+            if old is not None and old.is_connected:
+                return old
+            if self._stopping.is_set() or time.monotonic() < self._dial_at:
+                return self.client
+            fresh = self._second = Client(settings.FS_HOST, settings.FS_ESL_PORT, settings.FS_ESL_PASSWORD)
             try:
                 fresh.connect()
             except ESLError as problem:
+                self._dial_at = time.monotonic() + DIAL_SECONDS
                 self._say("second connection", f"The switch takes no second connection: {problem}")
                 return self.client
-            old, self._second = self._second, fresh
-        if old is not None:
-            old.close()
+            finally:
+                if old is not None:
+                    old.close()
         self._all_is_well("second connection")
         return fresh
 
     def _hang_up_the_second(self) -> None:
-        with self._dialling:
-            old, self._second = self._second, None
-        if old is not None:
-            old.close()
+        """Also while it is being made, which may take long: that is not waited for, but ends."""
+        if self._second is not None:
+            self._second.close()
 
     def compare(self) -> None:
         """Compare the database with the directory, queue what differs, and keep how much it was."""
@@ -334,6 +340,7 @@ class Link:
         switch.version = short_version(client.api("version"))
         switch.up_since = timezone.now() - timedelta(seconds=int(client.api("uptime") or 0))
         switch.link, switch.reason, switch.link_since = Switch.Link.CONNECTED, "", timezone.now()
+        self._dial_at = 0.0
         self._ready.set()
         self._say(
             "link",

@@ -1,6 +1,7 @@
 """The link: what a switch's worker does from its start to its end, whatever comes and goes around it."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from django.utils import timezone
 from agents.models import Agent
 from eslbridge import link as linking
 from eslbridge import signals
+from eslbridge.client import Client
 from eslbridge.link import Link, LinkIsDown
 from eslbridge.models import PendingChange, PublishedFile, Reload, Switch
 from eslbridge.publishing.state import SyncState, sync_states
@@ -160,6 +162,83 @@ def test_a_switch_that_takes_no_second_connection_gets_everything_over_the_first
 
     wait_until(lambda: is_live(agent), "the agent to be live")
     assert said.count("The switch takes no second connection: Access Denied, go away.") == 1
+
+
+def test_a_second_connection_that_was_refused_is_not_tried_with_each_save(
+    start: Callable[[], Link], simulator: Simulator, monkeypatch: pytest.MonkeyPatch, quick_retry: None
+) -> None:
+    """Each attempt may take seconds, in which nothing is published, and a line of the switch's log."""
+    tried: list[Any] = []
+
+    def refused(client: Any, timeout: float | None = None) -> None:
+        tried.append(client)
+        raise linking.Rejected("Access Denied, go away.")
+
+    monkeypatch.setattr(linking, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(Client, "connect", refused)
+    start()
+    for _ in range(2):
+        agent = make_agent()
+        wait_until(lambda agent=agent: is_live(agent), "the agent to be live")
+    assert len(tried) == 1
+
+    simulator.faults.drop_connections()
+    wait_until(lambda: len(tried) == 2, "another attempt with the next connection")
+
+
+@pytest.fixture
+def silent(settings: Any) -> Iterator[Callable[[], socket.socket]]:
+    """From its call on a new connection to the switch is taken, but never greeted; returns that."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+
+        def falls_silent() -> socket.socket:
+            settings.FS_ESL_PORT = server.getsockname()[1]
+            taken.append(server.accept()[0])
+            return taken[0]
+
+        taken: list[socket.socket] = []
+        yield falls_silent
+        for each in taken:
+            each.close()
+
+
+def test_a_lost_switch_is_said_although_the_second_connection_is_still_being_made(
+    start: Callable[[], Link], simulator: Simulator, silent: Callable[[], socket.socket]
+) -> None:
+    link = start()
+    wait_until(is_in_step, "the start")
+    link._second.close()
+    silent()
+
+    simulator.faults.reject_acl()
+    simulator.faults.drop_connections()
+
+    wait_until(lambda: not is_connected(), "the loss to be said", 3)
+
+
+def test_stop_does_not_wait_for_a_second_connection_that_is_being_made(
+    start: Callable[[], Link], silent: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "STOP_SECONDS", 1.0)
+    link = start()
+    wait_until(is_in_step, "the start")
+    link._second.close()
+    silent()
+
+    started = time.monotonic()
+    link.stop()
+
+    assert time.monotonic() - started < 5
+    assert not link._publisher.is_alive()
+
+
+def test_after_the_stop_no_connection_is_made(start: Callable[[], Link]) -> None:
+    """A task may come between, and wants to reload."""
+    link = start()
+    wait_until(is_in_step, "the start")
+    link.stop()
+    assert not link.publisher().client.is_connected
 
 
 def test_with_the_first_connection_the_second_is_given_up(
@@ -571,8 +650,9 @@ def test_stop_ends_all_threads_at_once_and_says_so(
     monkeypatch.setattr(linking, "POLL_SECONDS", 60.0)
     link = start()
     wait_until(is_in_step, "the start")
-    names = {"publisher", "pulse", "esl-reader", "esl-dispatcher"}
+    names = {"publisher", "pulse", "esl-client", "esl-client-ahead"}
     threads = [thread for thread in threading.enumerate() if thread.name in names]
+    assert len(threads) == 6
 
     started = time.monotonic()
     link.stop()
