@@ -55,6 +55,8 @@ class Options:
     # As in the switch: events that wait for one listener, and how many may be lost before it is cut off.
     event_queue_length: int = 100_000
     lost_events_allowed: int = 500
+    # Seconds between looks for events, while no command comes (switch_poll in mod_event_socket.c).
+    event_tick: float = 0.02
     late: frozenset[str] | None = None
     clock: Clock = field(default_factory=Clock)
     # How many seconds a second of ringing takes.

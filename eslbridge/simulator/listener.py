@@ -95,6 +95,7 @@ class Listener(asyncio.Protocol):
         self.connected = asyncio.Event()
         self.closed = asyncio.Event()
         self._queue: deque[bytes] = deque()
+        self._looked_at = 0.0
         self._commands: deque[Command] = deque()
         self._reader = CommandReader()
         self._busy = False
@@ -233,13 +234,17 @@ class Listener(asyncio.Protocol):
         return passes
 
     def _flush_soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self._flush)
+        """With the next look for events: one every `event_tick` seconds while no command comes."""
+        loop = asyncio.get_running_loop()
+        tick = self.switch.options.event_tick
+        loop.call_later(tick - (loop.time() - self._looked_at) % tick if tick else 0, self._flush)
 
     def _flush(self) -> None:
         if not self._busy:
             self._flush_now()
 
     def _flush_now(self) -> None:
+        self._looked_at = asyncio.get_running_loop().time()
         while self._queue and not self._paused and self.faults.lets_events_through:
             self.write(self._queue.popleft())
 

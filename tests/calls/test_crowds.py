@@ -90,7 +90,7 @@ def test_a_second_worker_of_the_same_switch_does_no_harm(
 ) -> None:
     for extension in ("1020", "1021"):
         an_agent(extension, f"Agent {extension}")
-    wait_until(lambda: simulator.connections == 2, "both workers", START_SECONDS)
+    wait_until(lambda: simulator.connections == 4, "both workers, each of which has two", START_SECONDS)
     wait_until(lambda: {"1020", "1021"} <= presence.users(SWITCH).keys(), "the phones")
     for _ in range(3):
         simulator.phones["1020"].place_call("1021")

@@ -324,6 +324,23 @@ def test_a_message_to_a_call(client: Conversation) -> None:
     eventually(lambda: client.api("uuid_exists one") == "false")
 
 
+def test_the_switch_looks_for_events_now_and_then_and_after_each_command(
+    simulator: Simulator, client: Conversation
+) -> None:
+    client.command("event json HEARTBEAT")
+    simulator.switch.options.event_tick = 3600.0
+    simulator.switch.in_loop(simulator.switch.heartbeat)
+    client.receive(0.1)
+    assert client.events() == []
+
+    client.api("status")
+    eventually(lambda: client.receive(0.1) or client.events())
+
+    simulator.switch.options.event_tick = 0.02
+    simulator.switch.in_loop(simulator.switch.heartbeat)
+    eventually(lambda: client.receive(0.1) or len(client.events()) == 2)
+
+
 # What goes wrong
 
 
