@@ -63,8 +63,7 @@ def hang_up(uuid: str) -> None:
     try:
         held = link.current()
         held.wait_until_ready(READY_TIMEOUT)
-        known = list(receivers.projection(held.row().name).legs.values())
-        legs = [leg.uuid for leg in known if leg.asked == uuid]
+        legs = _asked_as(held.row().name, uuid)
         answers = held.client.api_many([str(hang_up_leg(each)) for each in legs or [uuid]])
         log.info("Hang up of %s: %s", uuid, " ".join(answer.strip() for answer in answers))
     except (link.LinkIsDown, ESLError, ValueError) as problem:
@@ -104,6 +103,10 @@ def _place(held: link.Link, command: Command) -> Place:
     switch = held.row()
     place = Place(switch.domain)
     match command.verb:
+        case "hang-up":
+            leg = receivers.projection(switch.name).legs.get(command.leg)
+            beside = _asked_as(switch.name, leg.asked) if leg and leg.asked else []
+            return replace(place, beside=tuple(uuid for uuid in beside if uuid != command.leg))
         case "record":
             return replace(place, recordings=_global(held, "recordings_dir"))
         case "park":
@@ -111,6 +114,11 @@ def _place(held: link.Link, command: Command) -> Place:
         case "retrieve" | "listen" | "whisper" | "barge":
             return replace(place, rings=devices.ringing(held.client, switch, command.extension))
     return place
+
+
+def _asked_as(switch_name: str, name: str) -> list[str]:
+    """The legs that ring, or rang, for what was asked for by that name: one a device of the user."""
+    return [leg.uuid for leg in list(receivers.projection(switch_name).legs.values()) if leg.asked == name]
 
 
 def _global(held: link.Link, name: str) -> str:

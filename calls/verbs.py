@@ -28,12 +28,13 @@ RING_SECONDS = 30
 
 @dataclass(frozen=True)
 class Place:
-    """What of a switch its commands need: its SIP domain, and some of its global variables."""
+    """What of a switch its commands need: its SIP domain, some of its global variables, and other legs."""
 
     domain: str = "127.0.0.1"
     recordings: str = "/recordings"
     music: str = ""  # what waiting people hear
     rings: Rings = ONE  # the devices that ring for it
+    beside: tuple[str, ...] = ()  # legs that ring on other devices of the user for the same thing
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ class Verb:
 
 
 def _hang_up(command: Command, place: Place) -> list[Asked]:
-    legs = filter(None, (command.third, command.other if command.third else "", command.leg))
-    return [control.hang_up(uuid) for uuid in legs]
+    legs = (*place.beside, command.third, command.other if command.third else "", command.leg)
+    return [control.hang_up(uuid) for uuid in legs if uuid]
 
 
 def _transfer(command: Command, place: Place) -> list[Asked]:

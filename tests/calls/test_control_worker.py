@@ -293,6 +293,11 @@ def the_device_registered_last_rings_or_all(simulator: Simulator, alice: Any) ->
 def both_ring_until_cancelled_or_one_refuses(
     simulator: Simulator, alice: Any, desk: Phone, pocket: Phone
 ) -> None:
+    dialling.dial(alice.agent, "1021", alice)
+    wait_until(lambda: desk.channels and pocket.channels, "both to ring")
+    assert done(press(alice, "hang-up", count=2))
+    wait_until(lambda: live.active_calls() == [] and not simulator.channels, "neither to ring")
+
     asked = dialling.dial(alice.agent, "1021", alice)
     wait_until(lambda: desk.channels and pocket.channels, "both to ring")
     desk.hangup()  # one says no: the other rings on
