@@ -403,6 +403,9 @@ class Client:
             wait = min(wait * 2, last)
             self._callbacks.deliver([Disconnected(error, retry_in)])
             self._closing.wait(retry_in)
+        if not self._tried.is_set():  # closed before the first attempt, for which `connect` waits
+            self._first_error = ConnectionLost("the client was closed")
+            self._tried.set()
 
     def _converse(self, connected_before: bool) -> tuple[ESLError, bool]:
         """One connection, from dialling to its end: why it ended, and whether it was ever ready."""

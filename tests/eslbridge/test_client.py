@@ -893,6 +893,19 @@ def test_closing_twice_and_from_a_callback_is_fine(switch: ScriptedSwitch) -> No
         client.start()
 
 
+def test_closing_just_when_it_begins_to_connect_is_told_at_once(switch: ScriptedSwitch) -> None:
+    client = Client("127.0.0.1", switch.port)
+    begin = client._first.start
+
+    def too_late() -> None:
+        client.close()  # by another thread, which is quicker
+        begin()
+
+    client._first.start = too_late  # type: ignore[method-assign]
+    with pytest.raises(ConnectionLost, match="closed"):
+        client.connect(timeout=5)
+
+
 def test_closing_tells_the_waiters(switch: ScriptedSwitch, listener: Listener) -> None:
     switch.answer = lambda _line, _command: None
     client = listener.client(switch)
