@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.db import connection, models, transaction
 from django.db.models import Func
@@ -33,21 +32,15 @@ _NEW_UUID = Func(function="gen_random_uuid", output_field=models.UUIDField())
 
 # In SQL, where a form is waited for and where an import brings ten thousand rows: one statement each, with
 # arrays, and none of the objects that an ORM makes of them.
-_OF_OBJECTS = "JOIN unnest(%s::text[], %s::bigint[]) AS wanted (kind, object_id) USING (kind, object_id)"
-_PUBLISHED_OF = f"SELECT kind, object_id, path FROM eslbridge_publishedfile {_OF_OBJECTS}"  # noqa: S608
-# In the order of `add`, so that no two savers wait for each other.
-_DUE_AGAIN = f"""
-    UPDATE eslbridge_pendingchange AS waiting
-    SET revision = gen_random_uuid(), retry_at = statement_timestamp(),
-        told_at = NULL, attempts = 0, error = '', refused = false
-    WHERE id IN (
-        SELECT id FROM eslbridge_pendingchange AS mine {_OF_OBJECTS}
-        ORDER BY switch_id, path COLLATE "C" FOR UPDATE OF mine
-    ) RETURNING kind, object_id, path
-"""  # noqa: S608 - of our own constants
+_PATHS = """
+    WITH wanted AS (SELECT * FROM unnest(%s::text[], %s::bigint[]) AS object (kind, object_id))
+    SELECT kind, object_id, path FROM eslbridge_publishedfile JOIN wanted USING (kind, object_id)
+    UNION
+    SELECT kind, object_id, path FROM eslbridge_pendingchange JOIN wanted USING (kind, object_id)
+"""
 _PUT = """
     WITH put AS (
-        INSERT INTO eslbridge_pendingchange
+        INSERT INTO eslbridge_pendingchange AS waiting
             (switch_id, path, kind, object_id, label, revision, since, retry_at, attempts, error, refused)
         SELECT switch_id, path, kind, object_id, label, gen_random_uuid(), statement_timestamp(),
             statement_timestamp(), 0, '', false
@@ -56,13 +49,18 @@ _PUT = """
         ON CONFLICT (switch_id, path) {}
     ) SELECT pg_notify(%s, '')
 """
-_PUT_ANEW = _PUT.format(
-    """DO UPDATE SET
-        kind = excluded.kind, object_id = excluded.object_id, label = excluded.label,
-        revision = excluded.revision, retry_at = excluded.retry_at,
-        told_at = NULL, attempts = 0, error = '', refused = false"""
-)
+_ANEW = """DO UPDATE SET
+    kind = excluded.kind, object_id = excluded.object_id, label = excluded.label,
+    revision = excluded.revision, retry_at = excluded.retry_at,
+    told_at = NULL, attempts = 0, error = '', refused = false"""
+_PUT_ANEW = _PUT.format(_ANEW)
 _PUT_MISSING = _PUT.format("DO NOTHING")
+# Another object may be waiting to take over an old path: then that one decides what is there.
+_PUT_OWN = _PUT.format(
+    f"""{_ANEW}
+        WHERE excluded.path = ANY(%s)
+        OR (waiting.kind, waiting.object_id) = (excluded.kind, excluded.object_id)"""
+)
 # Nothing is put off for longer than that: the clock was set back since.
 _DUE = """
     SELECT *, statement_timestamp() - told_at AS told_for FROM eslbridge_pendingchange
@@ -91,18 +89,15 @@ def queue(*instances: models.Model) -> None:
     if not instances:
         return
     switches = _switches()
-    with connection.cursor() as cursor:
-        had = _paths(cursor, _DUE_AGAIN, instances)
-        published = _paths(cursor, _PUBLISHED_OF, instances)
+    paths = _paths(instances)
     current, old = [], []
     for instance in instances:
-        path, key = _path(instance), _key(instance)
+        path = _path(instance)
         current += [_row(switch, path, instance) for switch in switches]
-        gone = (had[key] | published[key]) - {path}
+        gone = paths[_key(instance)] - {path}
         old += [_row(switch, each, instance) for each in gone for switch in switches]
-    # Another object may be waiting to take over an old path: then that one decides what is there.
-    add_missing(old)
-    add(current)
+    # In one statement: who held some rows and then wanted others could wait for somebody who waits for him.
+    _put(_PUT_OWN, [*old, *current], [row.path for row in current])
     kinds = {instance._meta.label_lower for instance in instances}
     transaction.on_commit(lambda: signals.queued.send_robust(sender=None, kinds=kinds))
 
@@ -168,13 +163,14 @@ def _row(switch: int, path: str, instance: models.Model) -> PendingChange:
     return PendingChange(switch_id=switch, path=path, label=str(instance)[:255], kind=kind, object_id=pk)
 
 
-def _paths(cursor: Any, statement: str, instances: Iterable[models.Model]) -> dict[_Key, set[str]]:
-    """The paths that a statement gives for these objects."""
+def _paths(instances: Iterable[models.Model]) -> dict[_Key, set[str]]:
+    """The files of these objects that are on a switch, or wait."""
     kinds, ids = zip(*map(_key, instances), strict=True)
-    cursor.execute(statement, [list(kinds), list(ids)])
     paths: dict[_Key, set[str]] = defaultdict(set)
-    for kind, pk, path in cursor.fetchall():
-        paths[kind, pk].add(path)
+    with connection.cursor() as cursor:
+        cursor.execute(_PATHS, [list(kinds), list(ids)])
+        for kind, pk, path in cursor.fetchall():
+            paths[kind, pk].add(path)
     return paths
 
 
@@ -196,14 +192,14 @@ def add_missing(rows: Iterable[PendingChange]) -> None:
     _put(_PUT_MISSING, rows)
 
 
-def _put(statement: str, rows: Iterable[PendingChange]) -> None:
+def _put(statement: str, rows: Iterable[PendingChange], *more: list[str]) -> None:
     """One row a switch and file, the last one; in one order everywhere: no two savers wait for each other."""
     latest = {(row.switch_id, row.path): row for row in rows}
     if latest:
         ordered = [latest[key] for key in sorted(latest)]
         values = [(row.switch_id, row.path, row.kind, row.object_id, row.label) for row in ordered]
         with connection.cursor() as cursor:
-            cursor.execute(statement, [*map(list, zip(*values, strict=True)), CHANNEL])
+            cursor.execute(statement, [*map(list, zip(*values, strict=True)), *more, CHANNEL])
 
 
 def wake() -> None:

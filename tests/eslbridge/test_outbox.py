@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from agents.models import Agent
@@ -17,6 +17,7 @@ from eslbridge.models import PendingChange, PublishedFile, Switch
 from eslbridge.publishing import outbox
 from eslbridge.publishing.comparison import differences, queue_differences
 from eslbridge.publishing.state import sync_states
+from tests.conftest import wait_until
 from tests.factories import ALWAYS, make_agent, make_route, make_switch
 
 
@@ -95,7 +96,7 @@ def test_an_object_is_not_saved_when_it_cannot_be_queued(
 
     agent = make_agent(1020)
     publish(switch)
-    monkeypatch.setattr(outbox, "add", dies)
+    monkeypatch.setattr(outbox, "_put", dies)
 
     with pytest.raises(ZeroDivisionError):
         agent.deactivate()
@@ -148,6 +149,38 @@ def test_two_saves_of_one_agent_at_once_leave_one_change_that_no_earlier_publish
     outbox.done(read)
 
     assert paths() == {"directory/default/1020.xml"}
+
+
+def test_two_who_save_the_same_objects_do_not_wait_for_each_other(committed: None, switch: Switch) -> None:
+    """The second row waits already, the first one not: it must not be held before the first one is."""
+    first, second = make_agent(1020), make_agent(1021)
+    publish(switch)
+    second.save()
+    begun, problems = threading.Event(), []
+
+    def both() -> None:
+        begun.set()
+        try:
+            outbox.queue(first, second)
+        except DatabaseError as problem:
+            problems.append(problem)
+
+    with transaction.atomic():
+        outbox.queue(first)
+        other = in_thread(both)
+        assert begun.wait(5)
+        wait_until(someone_waits_for_a_row, "the other one to wait for the first row")
+        outbox.queue(second)
+    other.join()
+
+    assert problems == []
+    assert paths() == {"directory/default/1020.xml", "directory/default/1021.xml"}
+
+
+def someone_waits_for_a_row() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+        return bool(cursor.fetchone()[0])
 
 
 def test_a_save_never_waits_for_a_publisher_nor_fails_because_of_one(committed: None, switch: Switch) -> None:
@@ -245,7 +278,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_objects(
 ) -> None:
     agents = [make_agent() for _ in range(30)]
     publish(switch)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         outbox.queue(*agents)
     assert len(paths()) == 30
 
