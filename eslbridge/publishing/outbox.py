@@ -63,7 +63,8 @@ _PUT_OWN = _PUT.format(
 )
 # Nothing is put off for longer than that: the clock was set back since.
 _DUE = """
-    SELECT *, statement_timestamp() - told_at AS told_for FROM eslbridge_pendingchange
+    SELECT waiting.*, statement_timestamp() - told_at AS told_for, sha256 AS published
+    FROM eslbridge_pendingchange AS waiting LEFT JOIN eslbridge_publishedfile USING (switch_id, path)
     WHERE switch_id = %s AND (retry_at <= statement_timestamp() OR retry_at > statement_timestamp() + %s)
     ORDER BY since LIMIT %s
 """
@@ -220,7 +221,7 @@ def retry(changes: models.QuerySet[PendingChange]) -> int:
 
 def due(switch: Switch, limit: int) -> list[PendingChange]:
     """What waits for this switch and may be tried now, longest waiting first; `told_for` is how long ago the
-    switch was told of it."""
+    switch was told of it, `published` the hash of the file that it was last seen to have."""
     return list(PendingChange.objects.raw(_DUE, [switch.pk, 2 * LONGEST_DELAY, limit]))
 
 

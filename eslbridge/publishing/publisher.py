@@ -94,7 +94,6 @@ class _Item:
     object_id: int
     wanted: Rendered | None = None
     before: str | None = None
-    known: str | None = None  # the hash that the switch was last seen to have
     handmade: str = ""  # why the file that stands there is not ours
     failure: Failure | None = None
     told: list[str] = field(default_factory=list)  # commands after the reload
@@ -104,6 +103,11 @@ class _Item:
     @property
     def path(self) -> str:
         return self.change.path
+
+    @property
+    def known(self) -> str | None:
+        """The hash that the switch was last seen to have."""
+        return self.change.published
 
     @property
     def content(self) -> str | None:
@@ -247,10 +251,7 @@ class Publisher:
             _swept.add(self.disk.root)
 
     def _read(self, items: list[_Item]) -> None:
-        paths = [item.path for item in items]
-        known = dict(self.switch.published.filter(path__in=paths).values_list("path", "sha256"))
         for item in items:
-            item.known = known.get(item.path)
             try:
                 self.disk.require()
                 item.before = self.disk.read(item.path)
