@@ -42,7 +42,6 @@ def _variable(name: str, value: str, field_name: str = "") -> Element:
 _COUNTED_ON = _param("dial-var-limit_ignore_transfer", "true")
 _ALL_MESSAGES = _param("vm-email-all-messages", "true")
 _IN_CONTEXT = _variable("user_context", CONTEXT)
-_COUNTED_STILL = _variable("limit_ignore_transfer", "true")
 _SENT_ON = _variable("execute_on_blind_transfer", ON_TRANSFER)
 
 
@@ -64,9 +63,9 @@ def _user(agent: Agent, revision: str) -> Element:
 def _params(agent: Agent) -> Iterator[Element]:
     yield _param("password", agent.password)
     yield _param("vm-password", agent.voicemail_pin)
-    # Whoever talks is counted, on calls in both directions: ring groups skip busy members. On a call to the
-    # phone the variables below come too late when it is the only one that rings (mod_dptools.c).
-    yield _param("dial-var-execute_on_answer", _counted(agent))
+    # Whoever talks is counted: ring groups skip busy members. This is for calls to the phone, where variables
+    # come too late when it is the only one that rings (mod_dptools.c); for calls from it see `counts_caller`.
+    yield _param("dial-var-execute_on_answer", counted(agent.extension))
     yield _COUNTED_ON
     if agent.email:
         if not is_email_for_switch(agent.email):  # not from a form; a shell on the switch may read it
@@ -77,16 +76,27 @@ def _params(agent: Agent) -> Iterator[Element]:
         yield _ALL_MESSAGES
 
 
-def _counted(agent: Agent) -> str:
-    return f"limit hash patchbay busy_{agent.extension} -"
+def counted(extension: str) -> str:
+    """What the switch does when this agent's leg is answered."""
+    return f"limit hash patchbay busy_{extension} -"
+
+
+def counts_caller() -> Element:
+    """For the first rule of a context: whoever calls from an agent's phone is counted from the answer on.
+    Here and not in each user's file, of which the switch reads every byte with every reload."""
+    return _condition(
+        "${patchbay_agent}",
+        "^([1-9][0-9]{3,5})$",
+        ("set", f"execute_on_answer={counted('$1')}"),
+        ("set", "limit_ignore_transfer=true"),
+        goes_on=True,
+    )
 
 
 def _variables(agent: Agent) -> Iterator[Element]:
     yield _IN_CONTEXT
     yield _variable("accountcode", agent.extension)
     yield _variable("patchbay_agent", agent.extension)
-    yield _variable("execute_on_answer", _counted(agent))
-    yield _COUNTED_STILL
     yield _SENT_ON
     yield _variable("toll_allow", agent.toll_allow)
     yield _variable("effective_caller_id_name", agent.shown_name, "Caller ID name")
@@ -197,10 +207,11 @@ def revisions(domain: str, directory: str) -> dict[str, str]:
     return {revision_question(name, domain): revision for name, revision in found.items()}
 
 
-def _condition(field: str, expression: str, *actions: tuple[str, str]) -> Element:
+def _condition(field: str, expression: str, *actions: tuple[str, str], goes_on: bool = False) -> Element:
+    otherwise = {"break": "never"} if goes_on else {}
     return Element(
         "condition",
-        {"field": Expression(field), "expression": Expression(expression)},
+        {"field": Expression(field), "expression": Expression(expression)} | otherwise,
         tuple(
             Element("action", {"application": application} | ({"data": Expression(data)} if data else {}))
             for application, data in actions

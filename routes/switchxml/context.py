@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from agents.switchxml import CONTEXT, GONE, TRANSFERRED, agents_rule
+from agents.switchxml import CONTEXT, GONE, TRANSFERRED, agents_rule, counts_caller
 from eslbridge.publishing import Check, Rendered, Target, publishes_always
 from eslbridge.switchxml import Element, Expression, Include, document
 
@@ -27,6 +27,7 @@ def context_file(path: str, target: Target) -> Rendered:
     """
     rules = (
         *_transferred(),
+        extension("patchbay_caller", counts_caller(), goes_on=True),
         _understood(),
         _forwarded(),
         *_premium(),
