@@ -90,6 +90,7 @@ def test_plain_events() -> None:
         b"Event-Name: X\nContent-Length: 24\n\nA: forged\nvariable_c: x\n",
         b"Event-Subclass: a\nEvent-Name: CUSTOM\nA: 100%\nB: \xff\n\n",
         b"Event-Name: X\nA: 1%00\nB: a=b\r%41",
+        b"Event-Name: X\nA: 1%002\nB: a%00=b\n\n",
         b"Event-Name: _undef_\nodd line\n\n",
         b"",
     ]
