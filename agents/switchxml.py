@@ -64,7 +64,7 @@ def _params(agent: Agent) -> Iterator[Element]:
     yield _param("password", agent.password)
     yield _param("vm-password", agent.voicemail_pin)
     # Whoever talks is counted: ring groups skip busy members. This is for calls to the phone, where variables
-    # come too late when it is the only one that rings (mod_dptools.c); for calls from it see `counts_caller`.
+    # come too late when it is the only one that rings (mod_dptools.c); the dialplan counts calls from it.
     yield _param("dial-var-execute_on_answer", counted(agent.extension))
     yield _COUNTED_ON
     if agent.email:
@@ -79,18 +79,6 @@ def _params(agent: Agent) -> Iterator[Element]:
 def counted(extension: str) -> str:
     """What the switch does when this agent's leg is answered."""
     return f"limit hash patchbay busy_{extension} -"
-
-
-def counts_caller() -> Element:
-    """For the first rule of a context: whoever calls from an agent's phone is counted from the answer on.
-    Here and not in each user's file, of which the switch reads every byte with every reload."""
-    return _condition(
-        "${patchbay_agent}",
-        "^([1-9][0-9]{3,5})$",
-        ("set", f"execute_on_answer={counted('$1')}"),
-        ("set", "limit_ignore_transfer=true"),
-        goes_on=True,
-    )
 
 
 def _variables(agent: Agent) -> Iterator[Element]:
@@ -207,11 +195,10 @@ def revisions(domain: str, directory: str) -> dict[str, str]:
     return {revision_question(name, domain): revision for name, revision in found.items()}
 
 
-def _condition(field: str, expression: str, *actions: tuple[str, str], goes_on: bool = False) -> Element:
-    otherwise = {"break": "never"} if goes_on else {}
+def _condition(field: str, expression: str, *actions: tuple[str, str]) -> Element:
     return Element(
         "condition",
-        {"field": Expression(field), "expression": Expression(expression)} | otherwise,
+        {"field": Expression(field), "expression": Expression(expression)},
         tuple(
             Element("action", {"application": application} | ({"data": Expression(data)} if data else {}))
             for application, data in actions

@@ -49,16 +49,14 @@ _PUT = """
         ON CONFLICT (switch_id, path) {}
     ) SELECT pg_notify(%s, '')
 """
-_ANEW = """DO UPDATE SET
-    kind = excluded.kind, object_id = excluded.object_id, label = excluded.label,
-    revision = excluded.revision, retry_at = excluded.retry_at,
-    told_at = NULL, attempts = 0, error = '', refused = false"""
-_PUT_ANEW = _PUT.format(_ANEW)
 _PUT_MISSING = _PUT.format("DO NOTHING")
-# Another object may be waiting to take over an old path: then that one decides what is there.
-_PUT_OWN = _PUT.format(
-    f"""{_ANEW}
-        WHERE excluded.path = ANY(%s)
+# Another object may be waiting to take over a path that is left here: then that one decides what is there.
+_PUT_ANEW = _PUT.format(
+    """DO UPDATE SET
+        kind = excluded.kind, object_id = excluded.object_id, label = excluded.label,
+        revision = excluded.revision, retry_at = excluded.retry_at,
+        told_at = NULL, attempts = 0, error = '', refused = false
+    WHERE excluded.path = ANY(%s)
         OR (waiting.kind, waiting.object_id) = (excluded.kind, excluded.object_id)"""
 )
 # Nothing is put off for longer than that: the clock was set back since.
@@ -98,7 +96,7 @@ def queue(*instances: models.Model) -> None:
         gone = paths[_key(instance)] - {path}
         old += [_row(switch, each, instance) for each in gone for switch in switches]
     # In one statement: who held some rows and then wanted others could wait for somebody who waits for him.
-    _put(_PUT_OWN, [*old, *current], [row.path for row in current])
+    add(current, old)
     kinds = {instance._meta.label_lower for instance in instances}
     transaction.on_commit(lambda: signals.queued.send_robust(sender=None, kinds=kinds))
 
@@ -179,13 +177,15 @@ def _at_once(changes: models.QuerySet[PendingChange]) -> int:
     return changes.update(revision=_NEW_UUID, retry_at=Now(), told_at=None)
 
 
-def add(rows: Iterable[PendingChange]) -> None:
-    """Put rows into the outbox and wake the workers.
+def add(rows: Iterable[PendingChange], old: Iterable[PendingChange] = ()) -> None:
+    """Put rows into the outbox and wake the workers. `old` are for paths that their objects have left: they
+    leave alone what somebody else has waiting there.
 
     A row that is waiting already gets a new revision (so that a publisher that has read the old one
     does not take it away), keeps the time since when it waits, and is due at once, as if never tried.
     """
-    _put(_PUT_ANEW, rows)
+    current = list(rows)
+    _put(_PUT_ANEW, [*old, *current], [row.path for row in current])
 
 
 def add_missing(rows: Iterable[PendingChange]) -> None:

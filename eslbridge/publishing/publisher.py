@@ -488,8 +488,7 @@ class Publisher:
         outcome.waiting = sum(failure.waits for failure in failures.values())
         arrived = [item for item in items if not item.failure]
         outcome.failed = {path: failure.reason for path, failure in failures.items()}
-        if failures:
-            outbox.failed([item.change for item in items if item.failure], failures)
+        outbox.failed([item.change for item in items if item.failure], failures)
         self._remember([item for item in arrived if item.wanted])
         gone = [item.path for item in items if item.is_unsure or not (item.wanted or item.failure)]
         self.switch.published.filter(path__in=gone).delete()

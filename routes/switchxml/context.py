@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from agents.switchxml import CONTEXT, GONE, TRANSFERRED, agents_rule, counts_caller
+from agents.switchxml import CONTEXT, GONE, TRANSFERRED, agents_rule, counted
 from eslbridge.publishing import Check, Rendered, Target, publishes_always
 from eslbridge.switchxml import Element, Expression, Include, document
 
@@ -27,7 +27,7 @@ def context_file(path: str, target: Target) -> Rendered:
     """
     rules = (
         *_transferred(),
-        extension("patchbay_caller", counts_caller(), goes_on=True),
+        _caller(),
         _understood(),
         _forwarded(),
         *_premium(),
@@ -85,6 +85,18 @@ def _transferred() -> list[Element]:
         ),
         extension(f"{TRANSFERRED}_otherwise", Element("condition", number.attributes, (end,))),
     ]
+
+
+def _caller() -> Element:
+    """Whoever calls from an agent's phone is counted from the answer on. Here and not in each user's file, of
+    which the switch reads every byte with every reload."""
+    agent = condition(
+        "${patchbay_agent}",
+        "^([1-9][0-9]{3,5})$",
+        setting("execute_on_answer", counted("$1")),
+        setting("limit_ignore_transfer", "true"),
+    )
+    return extension("patchbay_caller", agent, goes_on=True)
 
 
 def _understood() -> Element:
