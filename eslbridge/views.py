@@ -52,14 +52,16 @@ def retry(request: HttpRequest) -> HttpResponse:
 @require_POST
 def reload_now(request: HttpRequest) -> HttpResponse:
     """Ask every connected switch to read its files again."""
-    return _ask(request, tasks.reload_now, "Reloading…")
+    return _ask(request, tasks.reload_now, "Asked to reload: the answer appears among the last reloads.")
 
 
 @permission_required("eslbridge.change_pendingchange", raise_exception=True)
 @require_POST
 def compare_now(request: HttpRequest) -> HttpResponse:
     """Ask every connected switch's worker to compare its directory with the database."""
-    return _ask(request, tasks.compare_now, "Comparing…")
+    return _ask(
+        request, tasks.compare_now, "Asked to compare: the time of the last comparison tells when it is done."
+    )
 
 
 def _ask(request: HttpRequest, task: Task, sentence: str) -> HttpResponse:
