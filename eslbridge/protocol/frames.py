@@ -167,7 +167,7 @@ class Parser:
         self.error: ESLError | None = None
         self._partial = bytearray()  # a frame that is not complete
         self._needed = 0  # bytes that _partial must have before it is worth looking; 0: no blank line yet
-        self._known: dict[bytes, tuple[_KindOfBody, int]] = {}
+        self._known: dict[bytes, tuple[_KindOfBody, int, int]] = {}  # where the last byte is; and of the body
         self._usual = 0  # length of the last header block that was known: the next one is as long, most often
         self._messages: list[Message] = []  # what was found in the data that is being cut
         self._bodies: list[Span] = []  # and, behind it, messages that are nothing but their body
@@ -204,7 +204,7 @@ class Parser:
         """Makes messages of the bodies, because something else comes behind them."""
         if self._bodies:
             kind = self._kind
-            self._messages += [kind(data[begin:end]) for data, begin, end in self._bodies]
+            self._messages += [kind(data[before + 1 : end]) for data, before, end in self._bodies]
             self._bodies = []
 
     def _add(self, message: Message) -> None:
@@ -257,16 +257,15 @@ class Parser:
                         break
                     continue
                 usual = self._usual = len(head)
-            kind, length = hit
-            begin = position + len(head)
-            stop = begin + length
+            kind, last, size_of_frame = hit
+            stop = position + size_of_frame
             if stop > size:
                 self._needed = stop - position
                 break
             if kind is kind_here:  # nearly always
-                bodies.append((data, begin, stop))
+                bodies.append((data, position + last, stop))
             else:
-                self._add_body(kind, (data, begin, stop))
+                self._add_body(kind, (data, position + last, stop))
                 kind_here, bodies = self._kind, self._bodies
             position = stop
         if position < size:
@@ -303,7 +302,7 @@ class Parser:
         if kind is None:
             self._add(_message(headers, bare, data[end + 2 : stop]))
         else:
-            self._add_body(kind, (data, end + 2, stop))
+            self._add_body(kind, (data, end + 1, stop))
             self._remember(data[position : end + 2], kind, length)
         return stop
 
@@ -317,7 +316,7 @@ class Parser:
         if len(self._known) >= MAX_CACHED_HEADERS:
             self._known.clear()
         if len(block) < MAX_CACHED_BYTES:
-            self._known[block] = (kind, length)
+            self._known[block] = (kind, len(block) - 1, len(block) + length)
 
 
 def _parse_headers(block: bytes) -> dict[str, str]:

@@ -26,11 +26,12 @@ MORE = (
 
 def batch(kind: type[Event], raws: Sequence[bytes]) -> Batch:
     """As it comes from the parser: one behind another in what was read."""
-    data = b"Content-Length: 9\n\n".join(raws)
-    spans, begin = [], 0
+    head = b"Content-Length: 9\n\n"
+    data = head + head.join(raws)
+    spans, begin = [], len(head)
     for raw in raws:
-        spans.append((data, begin, begin + len(raw)))
-        begin += len(raw) + 19
+        spans.append((data, begin - 1, begin + len(raw)))
+        begin += len(raw) + len(head)
     return Batch(kind, spans)
 
 
@@ -98,6 +99,38 @@ def test_plain_events() -> None:
         check(PlainEvent, [raw], "A", "B", "variable_c", "Event-Name", "Content-Length")
     values = check(PlainEvent, raws, "A", "B", "variable_c")
     assert values[:3] == [("1", "A", "3"), ("", "_undef_", "Zoë"), (None, None, None)]
+
+
+LONG = b"x" * 60
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [b'{"A":"b"}', b'{"A":"c","A":"d"}'],
+        [b'{"A":"' + LONG + b'"}', b'{"A":"' + LONG + b'","A":"d"}'],
+        [b'{"A":"\\"","A":"d"}', b'{"A":"\\\\","A":"d"}', b'{"A":["c"],"A":"d"}', b'{"A":"\xff","A":"d"}'],
+        [b'{"Event-Subclass":"a","A":"b"}', b'{"Event-Subclass":"a","A":["b"]}', b'{"B":"","A":"1"}', b"{}"],
+    ],
+)
+def test_json_events_that_begin_with_what_is_asked_for(others: list[bytes]) -> None:
+    """The first of two values counts, however it is written and wherever it ends."""
+    for raws in (others, [b'{"A":"1"}', *others], [*others, b'{"A":"1"}'], [*others, b'{"x":"1","A":["2"]}']):
+        check(JsonEvent, raws, "A", "Event-Subclass")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [b"A: b\n\n", b"A: c\nA: d\n\n"],
+        [b"A: " + LONG + b"\n\n", b"A: " + LONG + b"\nA: d\n\n"],
+        [b"A: %41\nA: d\n\n", b"A: _undef_\nA: d\n\n", b"A: \xff\n\n", b"A: \n\n", b"A: %\n\n", b"A: b"],
+        [b"Event-Subclass: a\nA: b\n\n", b"B: 1\nA: b\n\n", b"B: 1\n\n", b"Content-Length: 6\n\nA: b\n\n"],
+    ],
+)
+def test_plain_events_that_begin_with_what_is_asked_for(others: list[bytes]) -> None:
+    for raws in (others, [b"A: 1\n\n", *others], [*others, b"A: 1\n\n"]):
+        check(PlainEvent, raws, "A", "Event-Subclass")
 
 
 @pytest.mark.parametrize(
