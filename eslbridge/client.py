@@ -491,6 +491,7 @@ class Client:
             messages = session.read()
             if messages:
                 self._hand_over(session, messages)
+                messages = ()  # what was read is not kept while more is read: megabytes
             elif self._is_silent(session):
                 raise ConnectionLost(f"nothing from the switch for {self._silence:g} s")
             elif session.connection.taken >= MANY_ANSWERS:

@@ -17,7 +17,7 @@ trace = logging.getLogger("eslbridge.trace")
 
 READ_BYTES: Final = 256 * 1024
 """Bytes of one read: some thirty channel events."""
-MOST_READ_BYTES: Final = 2 * 1024 * 1024
+MOST_READ_BYTES: Final = 3 * 1024 * 1024
 """The same while the switch sends faster than we read: what is done many times in a row takes less time."""
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 """Finds a dead peer within a minute also when no event is subscribed (seconds, count, milliseconds)."""
