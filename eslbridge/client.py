@@ -503,6 +503,8 @@ class Client:
         while items is not None and not self._closing.is_set():
             self._callbacks.deliver(items)
             items = self._ahead.next()
+        if self._closing.is_set():
+            self._ahead.release()
         session.last_read = time.monotonic()  # what was silent may have been us
 
     def _help(self) -> None:
@@ -513,6 +515,9 @@ class Client:
                 messages = session.read(READ_BYTES)  # no more than that beyond the limit
             finally:
                 self._ahead.put(messages)
+            if (error := session.connection.error) is not None:
+                with self._lock:  # nobody is sending: for a command that was on its way in just then
+                    session.connection.fail(error)
 
     def _is_silent(self, session: Session) -> bool:
         if not self._wishes.expects_heartbeats:

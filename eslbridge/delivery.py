@@ -112,16 +112,21 @@ class Ahead:
     def wait(self) -> "Session | None":
         """A session that has to be read now; None at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_needed or self._closing.is_set())
-            if self._closing.is_set():
-                return None
+            while not self._is_needed:
+                if self._closing.is_set():
+                    return None
+                self._changed.wait()
             self._reading = True
             return self._busy
 
     @property
     def _is_needed(self) -> bool:
         busy = self._busy
-        return busy is not None and busy.is_awaited and self.size < self._limit
+        if busy is None:
+            return False
+        if self._closing.is_set():  # then to the end, which all are told who wait for something
+            return busy.connection.error is None
+        return busy.is_awaited and self.size < self._limit
 
     def put(self, items: Sequence[Any]) -> None:
         """What was read. The session may be read by either from now on."""

@@ -2,13 +2,17 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from eslbridge import waiting
 from eslbridge.client import Client, Connected, Disconnected
 from eslbridge.protocol import commands
+from eslbridge.protocol.commands import Api, Command
+from eslbridge.protocol.connection import Connection
 from eslbridge.protocol.errors import (
     AuthenticationFailed,
     CallEnded,
@@ -21,6 +25,7 @@ from eslbridge.protocol.errors import (
 )
 from eslbridge.protocol.events import Event
 from eslbridge.protocol.frames import LogLine
+from eslbridge.session import Session
 
 from .scripted_switch import Line, ScriptedSwitch, goodbye, json_event, reply, response, until
 
@@ -916,6 +921,80 @@ def test_closing_tells_the_waiters(switch: ScriptedSwitch, listener: Listener) -
     with pytest.raises(ConnectionLost, match="closed"):
         job.result(1)
     assert len(listener.states) == 1
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_closing_tells_a_callback_that_waits_for_an_answer(
+    switch: ScriptedSwitch, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    """Whether it asks before the client begins to close or only then: nobody else reads meanwhile."""
+    errors: list[Exception] = []
+    begun, closing = threading.Event(), threading.Event()
+    abort = Session.abort
+
+    def ask(_: Sequence[Event]) -> None:
+        begun.set()
+        if not early:
+            closing.wait(5)
+        with pytest.raises(ConnectionLost, match="closed") as caught:
+            client.api("status")
+        errors.append(caught.value)
+
+    def abort_later(session: Session, reason: ESLError) -> None:
+        closing.set()
+        time.sleep(0.1)  # for the second thread to see that the client closes
+        until(lambda: "api status" in switch.commands)
+        abort(session, reason)
+
+    client = Client("127.0.0.1", switch.port, subscriptions=["TALK"], on_events=ask, timeout=5)
+    client.connect()
+    switch.answer = lambda _line, _command: None
+    switch.line.send(json_event("TALK"))
+    assert begun.wait(5)
+    if early:
+        until(lambda: "api status" in switch.commands)
+    monkeypatch.setattr(Session, "abort", abort_later)
+    started = time.monotonic()
+    client.close()
+    assert time.monotonic() - started < 3
+    assert errors
+
+
+def test_a_command_just_when_the_connection_is_lost_ends_with_it(
+    switch: ScriptedSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A callback asks: its command is taken while all who wait are being told."""
+    errors: list[Exception] = []
+    asking, told = threading.Event(), threading.Event()
+    enqueue = Connection._enqueue
+
+    def enqueue_late(connection: Connection, command: Command, waiter: Any) -> bytes:
+        if command == Api("echo"):
+            asking.set()
+            told.wait(5)
+        return enqueue(connection, command, waiter)
+
+    def ask(_: Sequence[Event]) -> None:
+        job = client.bgapi("status")  # so that somebody reads while this runs
+        with pytest.raises(ConnectionLost) as caught:
+            client.api("echo")
+        errors.append(caught.value)
+        assert job.done
+
+    monkeypatch.setattr(Connection, "_enqueue", enqueue_late)
+    with Client("127.0.0.1", switch.port, subscriptions=["TALK"], on_events=ask, timeout=5) as client:
+        client.connect()
+        switch.answer = lambda _line, _command: None
+        switch.line.send(json_event("TALK"))
+        assert asking.wait(5)
+        session = client._session
+        assert session is not None
+        switch.line.drop()
+        until(lambda: session.connection.error)
+        started = time.monotonic()
+        told.set()
+        until(lambda: errors)
+        assert time.monotonic() - started < 3
 
 
 def test_closing_while_waiting_for_the_next_attempt_is_quick(listener: Listener) -> None:
