@@ -168,7 +168,11 @@ class SwitchAdmin(ReadOnlyAdmin):
         "esl_port",
         "domain",
     ]
-    fields += ["conf_dir", "worker", "seen_at"]
+    fields += ["conf_dir", "changes", "worker", "seen_at"]
+
+    @display(description="Changes reach it")
+    def changes(self, switch: Switch) -> str:
+        return switch.line if switch.is_connected else ""
 
     @display(description="Load")
     def load(self, switch: Switch) -> str:

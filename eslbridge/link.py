@@ -35,6 +35,7 @@ from eslbridge.protocol.events import Event
 from eslbridge.publishing import history, outbox
 from eslbridge.publishing.comparison import differences, queue_differences
 from eslbridge.publishing.files import in_words
+from eslbridge.publishing.line import Line
 from eslbridge.publishing.publisher import Publisher
 from eslbridge.store import StoreError, store
 from eslbridge.text import printable
@@ -65,11 +66,9 @@ STOCK_SECONDS = 15
 # So often Redis is asked whether it still has what was put there.
 STORE_WATCH_SECONDS = 1.0
 # What the link finds out about its switch, and so stores.
-KNOWN_BY_THE_LINK = ("domain", "version", "up_since", "link", "reason", "link_since")
+KNOWN_BY_THE_LINK = ("domain", "version", "up_since", "link", "reason", "link_since", "shares_line_because")
 # Without a notification (PostgreSQL restarted, a pooler that drops NOTIFY) the outbox is read this often.
 POLL_SECONDS = 1.0
-# So long a switch that took no second connection is not asked for one again.
-DIAL_SECONDS = 30.0
 # Seconds before a thread that met a fault goes on, doubling.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 # What a stopping worker gives each of its threads to finish.
@@ -128,9 +127,7 @@ class Link:
             on_events=self._events,
             on_state=self._state,
         )
-        self._dialling = threading.Lock()
-        self._second: Client | None = None
-        self._dial_at = 0.0  # not before (monotonic)
+        self._line = Line(self.client, self._line_changed)
         self._publisher, self._pulse = (
             threading.Thread(target=self._keep, args=(body,), name=name, daemon=True)
             for name, body in (("publisher", self._publish_for_ever), ("pulse", self._pulse_for_ever))
@@ -143,11 +140,12 @@ class Link:
     def stop(self) -> None:
         """A batch that is on its way may arrive first, if that does not take long."""
         self._stopping.set()
+        self._line.end()
         self._compare_now.set()
         self._wake_the_publisher()
         self._publisher.join(STOP_SECONDS)
         self.client.close()
-        self._hang_up_the_second()
+        self._line.hang_up()
         for thread in (self._publisher, self._pulse):
             thread.join(STOP_SECONDS)
         self._take_leave()
@@ -190,6 +188,7 @@ class Link:
         if self.switch is None:
             self.switch = own_switch()
             self.switch.link, self.switch.reason = Switch.Link.CONNECTING, ""
+            self.switch.shares_line_because = ""
         self.client.start()
         compared = time.monotonic()
         while not self._stopping.is_set():
@@ -264,35 +263,15 @@ class Link:
         self.publisher().reload()
 
     def publisher(self) -> Publisher:
-        """One for now. It asks over a connection of its own: while the switch reloads, which takes a second
-        with 10,000 users, events come and calls are placed on the first."""
-        return Publisher(self.row(), self._for_publishing(), self.conf_dir)
+        """One for now, with a connection of its own if it can be had."""
+        return Publisher(self.row(), self._line.client(), self.conf_dir)
 
-    def _for_publishing(self) -> Client:
-        """The second connection, made when it is needed; the first when there can be no second."""
-        with self._dialling:
-            old = self._second
-            if old is not None and old.is_connected:
-                return old
-            if self._stopping.is_set() or time.monotonic() < self._dial_at:
-                return self.client
-            fresh = self._second = Client(settings.FS_HOST, settings.FS_ESL_PORT, settings.FS_ESL_PASSWORD)
-            try:
-                fresh.connect()
-            except ESLError as problem:
-                self._dial_at = time.monotonic() + DIAL_SECONDS
-                self._say("second connection", f"The switch takes no second connection: {problem}")
-                return self.client
-            finally:
-                if old is not None:
-                    old.close()
-        self._all_is_well("second connection")
-        return fresh
-
-    def _hang_up_the_second(self) -> None:
-        """Also while it is being made, which may take long: that is not waited for, but ends."""
-        if self._second is not None:
-            self._second.close()
+    def _line_changed(self, trouble: str) -> None:
+        self.row().shares_line_because = printable(trouble)  # stored with the next beat
+        if trouble:
+            self._say("second connection", f"The switch takes no second connection: {trouble}")
+        else:
+            self._all_is_well("second connection")
 
     def compare(self) -> None:
         """Compare the database with the directory, queue what differs, and keep how much it was."""
@@ -340,7 +319,7 @@ class Link:
         switch.version = short_version(client.api("version"))
         switch.up_since = timezone.now() - timedelta(seconds=int(client.api("uptime") or 0))
         switch.link, switch.reason, switch.link_since = Switch.Link.CONNECTED, "", timezone.now()
-        self._dial_at = 0.0
+        self._line.allow()
         self._ready.set()
         self._say(
             "link",
@@ -358,7 +337,7 @@ class Link:
     def _disconnected(self, error: ESLError) -> None:
         switch = self.row()
         self._ready.clear()
-        self._hang_up_the_second()  # whose end may not have been noticed yet
+        self._line.hang_up()  # whose end may not have been noticed yet
         refused = isinstance(error, (AuthenticationFailed, Rejected))
         link = Switch.Link.REFUSED if isinstance(error, AuthenticationFailed) else Switch.Link.LOST
         what = "Refused by" if refused else "No connection to"

@@ -46,6 +46,10 @@ class Switch(models.Model):
         blank=True, help_text="Why the link is not up, in the switch's or system's words."
     )
     link_since = models.DateTimeField(default=timezone.now)
+    shares_line_because = models.TextField(
+        blank=True,
+        help_text="Why publishing has no connection of its own, in the switch's or system's words.",
+    )
     seen_at = models.DateTimeField("worker last seen", null=True, blank=True)
     worker = models.CharField(max_length=255, blank=True)
     version = models.CharField(max_length=120, blank=True)
@@ -83,6 +87,16 @@ class Switch(models.Model):
             case self.Link.LOST:
                 return f"The switch does not answer at {self.host}:{self.esl_port}: {self.reason}"
         return f"Connecting to {self.host}:{self.esl_port}."
+
+    @property
+    def line(self) -> str:
+        """How changes reach the switch, in one or two sentences."""
+        if not self.shares_line_because:
+            return "Over a connection of their own."
+        return (
+            "Over the connection by which events come and calls are placed, which wait for each reload: the "
+            f"switch takes no second connection from the worker ({self.shares_line_because})."
+        )
 
 
 class PendingChange(models.Model):

@@ -80,6 +80,12 @@ def check_worker(site: Site) -> Findings:
     else:
         seconds = max(0, round((timezone.now() - row.seen_at).total_seconds()))
         yield ok(f"{row.worker} holds the connection; last seen {seconds} s ago")
+        if row.shares_line_because:
+            yield warning(
+                f"the switch takes no second connection from the worker ({row.shares_line_because}), so "
+                "events and calls wait while it reloads",
+                "Let the worker's host have two connections to the Event Socket: look at firewalls, proxies.",
+            )
     if row.conf_dir and not is_same(row.conf_dir, settings.FS_CONF_DIR):
         yield warning(
             f"the worker writes to {row.conf_dir}, but here FS_CONF_DIR is {settings.FS_CONF_DIR}",

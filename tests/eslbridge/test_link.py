@@ -140,14 +140,14 @@ def test_the_second_connection_is_made_again_when_it_is_lost(
 ) -> None:
     link = start()
     wait_until(is_in_step, "the start")
-    before = link._second
+    before = link._line._second
     assert before is not None
     before.close()
 
     agent = make_agent()
 
     wait_until(lambda: is_live(agent), "the agent to be live")
-    assert link._second is not before
+    assert link._line._second is not before
 
 
 def test_a_switch_that_takes_no_second_connection_gets_everything_over_the_first(
@@ -156,12 +156,33 @@ def test_a_switch_that_takes_no_second_connection_gets_everything_over_the_first
     def refused(client: Any, timeout: float | None = None) -> None:
         raise linking.Rejected("Access Denied, go away.")
 
+    monkeypatch.setattr(linking, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(linking.Client, "connect", refused)
     start()
     agent = make_agent()
 
     wait_until(lambda: is_live(agent), "the agent to be live")
     assert said.count("The switch takes no second connection: Access Denied, go away.") == 1
+    wait_until(lambda: Switch.objects.exclude(shares_line_because=""), "the page to know")
+    assert "Access Denied, go away." in Switch.objects.get().line
+
+
+def test_a_second_connection_that_can_be_had_again_is_said(
+    start: Callable[[], Link], simulator: Simulator, monkeypatch: pytest.MonkeyPatch, quick_retry: None
+) -> None:
+    def refused(client: Any, timeout: float | None = None) -> None:
+        raise linking.Rejected("Access Denied, go away.")
+
+    monkeypatch.setattr(linking, "BEAT_SECONDS", 0.05)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Client, "connect", refused)
+        start()
+        wait_until(lambda: Switch.objects.exclude(shares_line_because=""), "the page to know")
+
+    simulator.faults.drop_connections()
+
+    wait_until(lambda: Switch.objects.filter(shares_line_because="", link="connected"), "the page to know")
+    assert Switch.objects.get().line == "Over a connection of their own."
 
 
 def test_a_second_connection_that_was_refused_is_not_tried_with_each_save(
@@ -208,7 +229,7 @@ def test_a_lost_switch_is_said_although_the_second_connection_is_still_being_mad
 ) -> None:
     link = start()
     wait_until(is_in_step, "the start")
-    link._second.close()
+    link._line._second.close()
     silent()
 
     simulator.faults.reject_acl()
@@ -223,7 +244,7 @@ def test_stop_does_not_wait_for_a_second_connection_that_is_being_made(
     monkeypatch.setattr(linking, "STOP_SECONDS", 1.0)
     link = start()
     wait_until(is_in_step, "the start")
-    link._second.close()
+    link._line._second.close()
     silent()
 
     started = time.monotonic()
@@ -246,7 +267,7 @@ def test_with_the_first_connection_the_second_is_given_up(
 ) -> None:
     link = start()
     wait_until(is_in_step, "the start")
-    before = link._second
+    before = link._line._second
     simulator.faults.drop_connections()
 
     agent = make_agent()
@@ -254,7 +275,7 @@ def test_with_the_first_connection_the_second_is_given_up(
     wait_until(lambda: is_live(agent), "the agent to be live")
     assert before is not None
     assert not before.is_connected
-    assert link._second is not before
+    assert link._line._second is not before
 
 
 # --- from the start ---------------------------------------------------------------------------------

@@ -280,6 +280,12 @@ def test_worker_with_another_password(row: Switch) -> None:
     assert found.status is Status.PROBLEM and "FS_ESL_PASSWORD" in found.said
 
 
+def test_worker_with_one_connection_only(row: Switch) -> None:
+    Switch.objects.update(shares_line_because="Access Denied, go away.")
+    (_, found) = findings(ours.check_worker)
+    assert found.status is Status.WARNING and "go away" in found.said and "firewalls" in found.fix
+
+
 def test_worker_that_writes_elsewhere(row: Switch) -> None:
     Switch.objects.update(conf_dir="/srv/other")
     assert [each.status for each in findings(ours.check_worker)] == [Status.OK, Status.WARNING]
