@@ -392,6 +392,15 @@ class _Conversation(asyncio.Protocol):
         self._hand_out([])
 
 
+async def _stop_accepting(server: asyncio.Server) -> None:
+    """Asyncio forgets connections that it accepts just when a server closes, and leaves them open."""
+    for sock in server.sockets:
+        asyncio.get_running_loop().remove_reader(sock.fileno())
+    for _ in range(3):  # an accepted one needs as many turns of the loop
+        await asyncio.sleep(0)
+    server.close()
+
+
 class OutboundServer:
     """Listens for FreeSWITCH's `socket` application and runs `handler(call)` for every call.
 
@@ -447,7 +456,7 @@ class OutboundServer:
         up. May be called again."""
         self._closing = True
         if self._server is not None:
-            self._server.close()
+            await _stop_accepting(self._server)
         if self._conversations:
             await asyncio.wait(self._conversations.values(), timeout=grace)
         for task in self._conversations.values():

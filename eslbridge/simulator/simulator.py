@@ -143,6 +143,10 @@ class Simulator:
             self._started.set()
             await self._stop.wait()
         finally:
+            for sock in server.sockets:
+                self._loop.remove_reader(sock.fileno())
+            for _ in range(3):  # asyncio would forget whom it accepts just now, and leave them open
+                await asyncio.sleep(0)
             server.close()
             await switch.stop()
             await server.wait_closed()

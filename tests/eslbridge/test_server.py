@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -571,5 +573,27 @@ def test_a_thousand_calls_at_once() -> None:
             await asyncio.gather(*(call.place(server.port) for call in calls))
         assert server.handled == 1000
         assert all(call.cause == "NORMAL_CLEARING" and len(call.running) == 6 for call in calls)
+
+    run(test())
+
+
+@pytest.mark.parametrize("ticks", range(6))
+def test_who_is_being_accepted_while_the_server_closes_is_not_left_waiting(ticks: int) -> None:
+    """A switch that is accepted and then forgotten keeps its caller in silence until that one hangs up."""
+
+    async def handler(call: Call) -> None:
+        await call.answer()
+
+    async def test() -> None:
+        server = OutboundServer(handler, "127.0.0.1", 0)
+        await server.start()
+        with socket.create_connection(("127.0.0.1", server.port), 2) as switch:
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            await server.close(grace=0.0)
+            switch.settimeout(2)
+            with suppress(ConnectionResetError):
+                while await asyncio.to_thread(switch.recv, 4096):
+                    pass
 
     run(test())

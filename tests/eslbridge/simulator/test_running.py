@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,26 @@ def test_fifty_calls_a_second(simulator: Simulator) -> None:
         eventually(lambda: client.receive(0.1) or {e["Unique-ID"] for e in client.events()} >= set(placed))
         dispositions = {event["variable_sip_hangup_disposition"] for event in client.events()}
         assert dispositions == {"recv_bye", "send_bye"}
+
+
+@pytest.mark.parametrize("ticks", range(6))
+def test_who_is_being_accepted_while_it_stops_is_not_left_waiting(simulator: Simulator, ticks: int) -> None:
+    async def stop_just_then() -> None:
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        simulator._stop.set()
+
+    def connect() -> socket.socket:
+        connected = socket.create_connection(("127.0.0.1", simulator.esl_port), 2)
+        tasks.append(asyncio.get_running_loop().create_task(stop_just_then()))
+        return connected
+
+    tasks: list[asyncio.Task[None]] = []
+    with simulator.switch.in_loop(connect) as connection, suppress(ConnectionResetError):
+        while connection.recv(4096):
+            pass
+    simulator._thread.join(5)
+    simulator._thread = None
 
 
 def test_traffic_without_anybody_to_call(tmp_path: Path) -> None:
