@@ -1,10 +1,11 @@
 """The switches, and the outbox: what is waiting to reach them and what is known to be on them."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.functional import cached_property
 
@@ -25,6 +26,11 @@ class PublishedModel(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         with transaction.atomic(savepoint=False):
             super().save(*args, **kwargs)
+
+
+class SwitchManager(models.Manager["Switch"]):
+    def get_queryset(self) -> models.QuerySet["Switch"]:
+        return super().get_queryset().annotate(read_at=Now())
 
 
 class Switch(models.Model):
@@ -59,6 +65,10 @@ class Switch(models.Model):
         default=0, help_text="Files that the last comparison found not to be as the database says."
     )
 
+    objects = SwitchManager()
+    read_at: datetime | None = None
+    """When it was read, by PostgreSQL's clock, which `seen_at` is of, too: that of this host may be wrong."""
+
     class Meta:
         verbose_name_plural = "switches"
         ordering = ["name"]
@@ -68,7 +78,13 @@ class Switch(models.Model):
 
     @cached_property
     def worker_is_gone(self) -> bool:
-        return self.seen_at is None or timezone.now() - self.seen_at > WORKER_GONE_AFTER
+        return self.seen_at is None or self.seen_ago > WORKER_GONE_AFTER
+
+    @property
+    def seen_ago(self) -> timedelta:
+        """How long the worker had not been seen when this row was read."""
+        assert self.seen_at is not None
+        return (self.read_at or timezone.now()) - self.seen_at
 
     @property
     def is_connected(self) -> bool:

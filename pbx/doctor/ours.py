@@ -78,7 +78,7 @@ def check_worker(site: Site) -> Findings:
     elif row.trouble:
         yield problem(row.trouble, "Set FS_HOST, FS_ESL_PORT and FS_ESL_PASSWORD for the worker, too.")
     else:
-        seconds = max(0, round((timezone.now() - row.seen_at).total_seconds()))
+        seconds = max(0, round(row.seen_ago.total_seconds()))
         yield ok(f"{row.worker} holds the connection; last seen {seconds} s ago")
         if row.shares_line_because:
             yield warning(

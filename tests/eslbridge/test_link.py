@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from agents.models import Agent
@@ -645,6 +646,23 @@ def test_a_worker_that_missed_three_beats_is_gone(seconds: int | None, is_gone: 
     assert switch.worker_is_gone is is_gone
     assert switch.is_connected is not is_gone
     assert ("worker of this switch is not running" in switch.trouble) is is_gone
+
+
+@pytest.mark.django_db
+def test_a_worker_is_not_taken_for_gone_by_a_host_whose_clock_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers are seen by PostgreSQL's clock."""
+    make_switch(link=Switch.Link.CONNECTED)
+    Switch.objects.update(seen_at=Now())
+    for hours in (-1, 1):
+        wrong = timezone.now() + timedelta(hours=hours)
+        with monkeypatch.context() as patching:
+            patching.setattr(timezone, "now", lambda wrong=wrong: wrong)
+            assert Switch.objects.get().is_connected
+            Switch.objects.update(seen_at=Now() - timedelta(minutes=1))
+            assert Switch.objects.get().worker_is_gone
+        Switch.objects.update(seen_at=Now())
 
 
 def test_a_switch_that_is_deleted_while_its_worker_runs_comes_back_with_everything(
