@@ -175,7 +175,7 @@ class _Field(ABC):
         if len(known) == len(ways):
             return [known[head] for head in heads]
         others = [span for span, head in zip(spans, heads, strict=True) if head not in known]
-        found = iter(self.found(others) if others else [])
+        found = iter(self.found(others))
         return [known[head] if head in known else next(found) for head in heads]
 
     @abstractmethod
