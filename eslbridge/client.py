@@ -10,10 +10,12 @@ reads.
         print(client.api("status"))
 """
 
+import os
 import random
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -67,6 +69,23 @@ class _Subscription:
         """Whoever waits for the outcome is told, too."""
 
 
+class _Turn:
+    """The right to write, which `_begin` or `_acquire` got: `with` it around what is written."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            self._client._break_off(error)
+        self._client._release()
+
+
 class Client:
     """One connection to a switch, shared by all threads; the module's text tells how it works.
 
@@ -112,14 +131,19 @@ class Client:
         self._first = threading.Thread(target=self._run, name="esl-client", daemon=True)
         self._second = threading.Thread(target=self._help, name="esl-client-ahead", daemon=True)
         self._lock = threading.Lock()  # who holds it may write, and change the session and the wishes
+        self._turn = _Turn(self)
         self._session: Session | None = None
         self._gathering = Gathering()
         self._closing = threading.Event()
         self._ahead = Ahead(queue_bytes, self._closing)
         self._tried = threading.Event()  # the first attempt has ended, well or not
+        self._up = threading.Event()  # connected now, or closed
         self._first_error: ESLError | None = None
+        self._last_error: ESLError | None = None
         self._started = False
         self._once = False
+        self._is_forked = False
+        _clients.add(self)
 
     # Life
 
@@ -127,7 +151,7 @@ class Client:
         """Connects in the background and stays connected until `close`. Returns at once."""
         with self._lock:
             if self._closing.is_set():
-                raise ConnectionLost("the client is closed")
+                raise self._lost()
             if self._started:
                 return
             self._started = True
@@ -139,11 +163,15 @@ class Client:
 
         When the first attempt fails no other is made, the client is closed, and it raises
         `AuthenticationFailed`, `Rejected`, `ConnectionLost`, `Timeout`, or `CommandFailed` for a
-        subscription that the switch refuses.
+        subscription that the switch refuses. After `start` it waits for the attempts that are made anyway,
+        raises why the last one failed, and leaves the client trying.
         """
-        self._once = not self._started
-        self.start()
         seconds = self._seconds(timeout)
+        if self._started:
+            self._wait_until_up(seconds)
+            return
+        self._once = True
+        self.start()
         error: ESLError | None = Timeout(f"not connected to {self.host}:{self.port} in {seconds:g} s")
         if self._tried.wait(seconds):
             error = self._first_error
@@ -151,12 +179,21 @@ class Client:
             self.close()
             raise error.fresh()
 
+    def _wait_until_up(self, seconds: float) -> None:
+        in_time = self._up.wait(seconds)
+        if self._closing.is_set():
+            raise self._lost()
+        if not in_time:
+            late = Timeout(f"not connected to {self.host}:{self.port} in {seconds:g} s")
+            raise (self._last_error or late).fresh()
+
     def close(self) -> None:
         """Ends the connection and the threads; all waiters get `ConnectionLost`. May be called again.
 
         Events that were not yet handed over are dropped; a callback that runs is waited for.
         """
         self._closing.set()
+        self._up.set()
         session = self._session
         if session is not None:
             session.abort(ConnectionLost("the client was closed"))
@@ -203,10 +240,8 @@ class Client:
         answers = [Answer() for _ in asked]
         deadline = time.monotonic() + self._seconds(timeout)
         session = self._begin(deadline)
-        try:
+        with self._turn:
             session.write(b"".join(map(session.connection.send, asked, answers)), deadline)
-        finally:
-            self._release()
         with self._gathering:
             replies = [answer.wait(deadline, command) for answer, command in zip(answers, asked, strict=True)]
         return [reply.text for reply in replies]
@@ -216,11 +251,9 @@ class Client:
         asked = commands.BgApi(command, arguments, job_uuid or commands.new_uuid())
         job = Job(asked, self.timeout, self._gathering)
         session = self._begin(time.monotonic() + self.timeout)
-        try:
+        with self._turn:
             needed = self._listen(session, JOB_EVENTS, job)
             session.write(needed + session.connection.send_job(asked, job))
-        finally:
-            self._release()
         return job
 
     def execute(
@@ -232,11 +265,9 @@ class Client:
         asked = Execute(app, arg, uuid, commands.new_uuid(), loops=loops, event_lock=event_lock)
         execution = Execution(asked, self.timeout, self._gathering)
         session = self._begin(time.monotonic() + self.timeout)
-        try:
+        with self._turn:
             needed = self._listen(session, EXECUTION_EVENTS, execution)
             session.write(needed + session.connection.send_execution(asked, execution))
-        finally:
-            self._release()
         return execution
 
     def hangup(self, uuid: str, cause: str = "NORMAL_CLEARING", *, timeout: float | None = None) -> None:
@@ -260,9 +291,12 @@ class Client:
     def send(self, command: Command, *, timeout: float | None = None) -> Reply:
         """Sends any command that is answered by a reply, and raises `CommandFailed` when that is `-ERR`.
 
-        What it changes is not made again after a reconnect: see `subscribe`, `filter` and `log` for that.
+        What it changes is not made again after a reconnect: see `subscribe`, `filter` and `log` for that,
+        which also know what jobs and executions need.
         """
-        reply = self._ask(command, timeout)
+        if command.is_api:
+            raise ValueError("command: is answered by its output: use api()")
+        reply = self._ask(command, timeout, self._wishes_after)
         if reply.is_error:
             raise CommandFailed(reply.text, command.summary)
         assert isinstance(reply, Reply)
@@ -308,8 +342,17 @@ class Client:
         session = self._session
         if session is None or not session.ready:
             self._release()
-            raise ConnectionLost(f"not connected to {self.host}:{self.port}")
+            raise self._lost()
         return session
+
+    def _lost(self) -> ConnectionLost:
+        """Why nothing can be sent."""
+        if self._is_forked:
+            return ConnectionLost("this client is of the process before the fork: make one after it")
+        if self._closing.is_set():
+            return ConnectionLost("the client is closed")
+        why = "" if self._started else ": call connect() or start() first"
+        return ConnectionLost(f"not connected to {self.host}:{self.port}{why}")
 
     def _acquire(self, deadline: float) -> None:
         if self._lock.acquire(blocking=False):
@@ -321,20 +364,33 @@ class Client:
         self._lock.release()
         self._ahead.wake()
 
+    def _break_off(self, error: BaseException) -> None:
+        """Something else than the switch stopped a command on its way out (Ctrl-C, a signal handler that
+        raises): nobody knows how much of it was written, and whose answer comes next. The lock is held."""
+        if self._session is not None and not isinstance(error, (ESLError, ValueError, TypeError)):
+            self._session.abort(ConnectionLost(f"a command was interrupted: {type(error).__name__}"))
+
     def _wish(self, wishes: Wishes) -> None:
         """The lock must be held."""
         self._wishes = wishes
         if self._session is not None:
             self._session.connection.hidden = wishes.hidden
 
-    def _ask(self, command: Command, timeout: float | None) -> Reply | ApiResponse:
+    def _wishes_after(self, command: Command) -> None:
+        """What somebody subscribes to by hand is shown; what is ended is asked for when needed."""
+        if isinstance(command, (commands.Events, commands.MyEvents, commands.NixEvent, commands.NoEvents)):
+            self._wish(self._wishes.after(command))
+
+    def _ask(
+        self, command: Command, timeout: float | None, also: Callable[[Command], None] | None = None
+    ) -> Reply | ApiResponse:
         deadline = time.monotonic() + self._seconds(timeout)
         answer = Answer()
         session = self._begin(deadline)
-        try:
+        with self._turn:
             session.write(session.connection.send(command, answer), deadline)
-        finally:
-            self._release()
+            if also is not None:
+                also(command)
         with self._gathering:
             result: Reply | ApiResponse = answer.wait(deadline, command)
         return result
@@ -358,7 +414,7 @@ class Client:
         deadline = time.monotonic() + self._seconds(timeout)
         sent: list[tuple[Command, Answer]] = []
         self._acquire(deadline)
-        try:
+        with self._turn:
             before = self._wishes
             wishes = change(before)
             sent = [(command, Answer()) for command in wishes.commands_after(before)]
@@ -368,8 +424,6 @@ class Client:
                 sent = []
             elif sent:
                 session.write(b"".join(session.connection.send(*pair) for pair in sent), deadline)
-        finally:
-            self._release()
         for command, answer in sent:
             with self._gathering:
                 reply = answer.wait(deadline, command)
@@ -391,6 +445,7 @@ class Client:
         while not self._closing.is_set():
             error, was_ready = self._converse(connected_before)
             connected_before = connected_before or was_ready
+            self._last_error = error
             if not self._tried.is_set():
                 self._first_error = error
                 self._tried.set()
@@ -420,6 +475,8 @@ class Client:
             if self._closing.is_set():
                 raise ConnectionLost("the client was closed")
             early, reply = self._log_in(session, deadline)
+            self._last_error = None
+            self._up.set()
             self._tried.set()
             self._hand_over(session, [Connected(connected_before, reply.text), *early])
             self._follow(session)
@@ -433,9 +490,12 @@ class Client:
     def _end(self, session: Session) -> None:
         session.abort(ConnectionLost("the connection was lost"))  # also wakes who is writing or reading
         self._ahead.release()
+        self._up.clear()
+        if self._closing.is_set():
+            self._up.set()
         with self._lock:
             self._session = None
-            self._wish(self._wishes.not_needing(name for names in session.refused for name in names))
+            self._wish(self._wishes.renewed(name for names in session.refused for name in names))
             session.connection.fail(ConnectionLost("the connection was lost"))
             session.close()
 
@@ -523,6 +583,33 @@ class Client:
         if not self._wishes.expects_heartbeats:
             return False
         return time.monotonic() > max(session.last_read + self._silence, session.patience)
+
+    # A child process
+
+    def _forked(self) -> None:
+        """In a child process: the threads, the locks as they are, and the connection are the parent's."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+        self._is_forked = True
+        self._lock = threading.Lock()
+        self._gathering = Gathering()
+        self._closing = threading.Event()
+        self._closing.set()
+        self._up = threading.Event()
+        self._up.set()
+        self._ahead = Ahead(0, self._closing)
+
+
+_clients: Final = weakref.WeakSet[Client]()
+
+
+def _forget_all() -> None:
+    for client in list(_clients):
+        client._forked()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _check(command: Command, reply: Reply) -> None:

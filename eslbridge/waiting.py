@@ -1,6 +1,7 @@
 """How threads wait for what another one reads: an answer, a job, an application, and when all may gather."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -58,6 +59,9 @@ class Answer:
 
 _outcomes = threading.Lock()
 """Guards the few steps in which an outcome or its waiters change. One for all: it is held for no time."""
+os.register_at_fork(
+    before=_outcomes.acquire, after_in_parent=_outcomes.release, after_in_child=_outcomes.release
+)
 
 
 class Gathering:

@@ -18,8 +18,8 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """The switch hangs up on a command with a longer body."""
 MAX_LINE: Final = 512 * 1024
 """Characters of one argument. The switch ends a command after 10 MiB, and takes what follows for the next."""
-MAX_JOB_UUID_LENGTH: Final = 36
-"""The switch cuts a longer Job-UUID, and the job could never be found again."""
+MAX_JOB_UUID_LENGTH: Final = 200
+"""The switch names it twice in an answer of 511 bytes: one that is much longer cuts off the blank line."""
 LONG_ARGUMENT_BYTES: Final = 1024
 """Application arguments longer than this travel in the body of `sendmsg` instead of in a header."""
 
@@ -217,8 +217,8 @@ class BgApi(Command):
     def check(self) -> None:
         _check_api(self.command)
         _check_word("job_uuid", self.job_uuid, what="a UUID")
-        if len(self.job_uuid) > MAX_JOB_UUID_LENGTH:
-            raise ValueError(f"job_uuid: is longer than {MAX_JOB_UUID_LENGTH} characters")
+        if len(self.job_uuid) > MAX_JOB_UUID_LENGTH or not self.job_uuid.isascii():
+            raise ValueError(f"job_uuid: must be ASCII, at most {MAX_JOB_UUID_LENGTH} characters")
 
     def lines(self) -> Iterator[str]:
         yield _command_line("bgapi", self.command, self.arguments)
@@ -268,13 +268,14 @@ class Events(Command):
 
     def check(self) -> None:
         _check_names(self.names)
-        _check_format(self.format)
+        check_format(self.format)
 
     def lines(self) -> Iterator[str]:
         yield f"event {self.format} {_keywords(self.names)}"
 
 
-def _check_format(value: object) -> None:
+def check_format(value: object) -> None:
+    """Refuses what is no format of events."""
     if value not in _FORMATS:
         raise ValueError("format: must be plain, json or xml")
 
@@ -314,7 +315,7 @@ class MyEvents(Command):
         if self.uuid:
             _check_word("uuid", self.uuid, what="a UUID")
         if self.format is not None:
-            _check_format(self.format)
+            check_format(self.format)
 
     def lines(self) -> Iterator[str]:
         yield " ".join(word for word in ("myevents", self.uuid, self.format) if word)
@@ -470,6 +471,8 @@ class Execute(Command):
         if self.event_uuid:
             _check_word("event_uuid", self.event_uuid, what="a UUID")
         _check_range("loops", self.loops, -1, 1_000_000)
+        if self.loops == 0:
+            raise ValueError("loops: 0 would never run it, and never be complete; -1 is for ever")
 
     @property
     def _long(self) -> bool:
@@ -625,7 +628,10 @@ class Resume(Command):
 
 @dataclass(frozen=True, slots=True)
 class GetVar(Command):
-    """Outbound: a variable of the controlled channel. The switch cuts the value after 511 bytes."""
+    """A variable of the controlled channel: outbound, or inbound after `MyEvents`. See `Reply.value`.
+
+    The switch cuts the value after 511 bytes; its answer for one that is not set is `-ERR command not found`.
+    """
 
     name: str
 
@@ -646,7 +652,9 @@ class Log(Command):
     level: int | str = 7
 
     def check(self) -> None:
-        if isinstance(self.level, str) and self.level.lower() in _LEVELS:
+        if isinstance(self.level, str):
+            if self.level.lower() not in _LEVELS:
+                raise ValueError(f"level: must be one of {', '.join(_LEVELS)}, or a number from 0 to 7")
             return
         _check_range("level", self.level, 0, 7)
 

@@ -235,6 +235,8 @@ class Connection:
         if step is Step.SEND_COMMAND and self.state is State.READY:
             return  # as the table says, which takes its time to look into
         state = _STEPS.get((self.role, self.state, step))
+        if state is None and self.state is State.LEAVING and step is Step.SEND_COMMAND:
+            raise ConnectionLost("exit was sent: the conversation is over")
         if state is None:
             raise ProtocolError(
                 f"{self.role.value} connection, {self.state.value}: no place for {step.value!r}"

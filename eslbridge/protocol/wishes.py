@@ -7,7 +7,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from .commands import Command, Events, Filter, FilterDelete, Format, Log, NixEvent, NoLog
+from .commands import (
+    Command,
+    Events,
+    Filter,
+    FilterDelete,
+    Format,
+    Log,
+    MyEvents,
+    NixEvent,
+    NoEvents,
+    NoLog,
+    check_format,
+    check_line,
+)
 
 JOB_EVENTS = ("BACKGROUND_JOB",)
 """What has to be subscribed for `bgapi` to be completed."""
@@ -17,16 +30,26 @@ EXECUTION_EVENTS = ("CHANNEL_EXECUTE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANG
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """Subscriptions, filters and log level. `names` are the user's; `internal` is what we need ourselves."""
+    """Subscriptions, filters and log level. `names` are the user's; `internal` is what we need ourselves;
+    `shown` is what somebody asked for on this connection only."""
 
     format: Format = "json"
     names: tuple[str, ...] = ()
     internal: tuple[str, ...] = ()
     filters: tuple[tuple[str, str], ...] = ()
     log_level: int | str | None = None
+    shown: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_format(self.format)
 
     def listening(self, names: Iterable[str]) -> Self:
-        """With the user's subscriptions `names` as well."""
+        """With the user's subscriptions `names` as well. `ValueError` for what are no names."""
+        if isinstance(names, str):
+            raise ValueError("subscriptions: must be a list of event names, not one text")
+        names = tuple(names)
+        for name in names:
+            check_line("names", name)
         return replace(self, names=tuple(dict.fromkeys((*self.names, *names))))
 
     def not_listening(self, names: Iterable[str]) -> Self:
@@ -42,6 +65,30 @@ class Wishes:
         """Takes `needing` back."""
         gone = set(names)
         return replace(self, internal=tuple(name for name in self.internal if name not in gone))
+
+    def renewed(self, refused: Iterable[str]) -> Self:
+        """For the next connection: without what only this one had, and what it could not have."""
+        return replace(self.not_needing(refused), shown=())
+
+    def after(self, command: Command) -> Self:
+        """What they are after a subscription was made or ended by a command of the user's own."""
+        if isinstance(command, MyEvents):
+            return replace(self, shown=(*self.shown, *EXECUTION_EVENTS))
+        if isinstance(command, Events):
+            return replace(self, shown=(*self.shown, *command.names))
+        if isinstance(command, NoEvents) or (isinstance(command, NixEvent) and "ALL" in command.names):
+            return replace(self, names=(), internal=(), shown=())
+        if isinstance(command, NixEvent):
+            return self._without(frozenset(command.names))
+        return self
+
+    def _without(self, gone: frozenset[str]) -> Self:
+        """What a job or an execution needs is asked for anew, and whole, when one of it is missing."""
+        rest = self.not_listening(gone)
+        for needed in (JOB_EVENTS, EXECUTION_EVENTS):
+            if not gone.isdisjoint(needed):
+                rest = rest.not_needing(needed)
+        return replace(rest, shown=tuple(name for name in self.shown if name not in gone))
 
     def filtering(self, header: str, value: str) -> Self:
         """With a filter."""
@@ -65,7 +112,8 @@ class Wishes:
     @property
     def hidden(self) -> frozenset[str]:
         """Names of events that come only because we need them."""
-        return frozenset() if "ALL" in self.names else frozenset(self.internal) - frozenset(self.names)
+        seen = frozenset((*self.names, *self.shown))
+        return frozenset() if "ALL" in seen else frozenset(self.internal) - seen
 
     @property
     def expects_heartbeats(self) -> bool:

@@ -150,7 +150,7 @@ def test_the_bytes_of_a_command(command: c.Command, expected: bytes) -> None:
 
 def test_a_job_has_a_uuid_of_its_own() -> None:
     first, second = c.BgApi("status"), c.BgApi("status")
-    assert len(first.job_uuid) == c.MAX_JOB_UUID_LENGTH
+    assert len(first.job_uuid) == 36
     assert first.job_uuid != second.job_uuid
 
 
@@ -239,7 +239,8 @@ def test_whatever_is_built_is_one_command(case: tuple[str, Callable[[str], c.Com
         ("command", lambda: c.Api("")),
         ("command", lambda: c.BgApi(" ")),
         ("job_uuid", lambda: c.BgApi("status", "", "")),
-        ("job_uuid", lambda: c.BgApi("status", "", "x" * 37)),
+        ("job_uuid", lambda: c.BgApi("status", "", "x" * 201)),
+        ("job_uuid", lambda: c.BgApi("status", "", "é")),
         ("names", lambda: c.Events(())),
         ("names", lambda: c.Events("TALK")),
         ("names", lambda: c.Events(["TALK"])),
@@ -277,6 +278,7 @@ def test_whatever_is_built_is_one_command(case: tuple[str, Callable[[str], c.Com
         ("name", lambda: c.GetVar("")),
         ("level", lambda: c.Log(8)),
         ("level", lambda: c.Log("loud")),
+        ("loops", lambda: c.Execute("answer", loops=0)),
     ],
 )
 def test_what_the_switch_would_misread_is_refused(argument: str, build: Callable[[], c.Command]) -> None:

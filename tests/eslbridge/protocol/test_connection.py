@@ -490,6 +490,9 @@ def test_lingering_ends_with_the_second_notice() -> None:
     connection.send(c.Exit(), Waiting())
     connection.receive(linger)
     assert connection.state is State.LEAVING
+    for again in (c.GetVar("uuid"), c.Execute("answer", event_uuid="1")):
+        with pytest.raises(ConnectionLost, match="exit was sent: the conversation is over"):
+            connection.send(again, Waiting())
 
 
 NOTICE = (

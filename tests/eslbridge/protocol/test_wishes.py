@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eslbridge.protocol import commands as c
 from eslbridge.protocol.wishes import EXECUTION_EVENTS, JOB_EVENTS, Wishes
 
 NOTHING = Wishes()
@@ -50,6 +51,18 @@ def test_what_we_need_is_not_unsubscribed_with_the_users() -> None:
 def test_what_we_need_can_be_given_up() -> None:
     wishes = NOTHING.needing(JOB_EVENTS).needing(EXECUTION_EVENTS)
     assert wishes.not_needing(JOB_EVENTS).internal == EXECUTION_EVENTS
+
+
+def test_what_is_subscribed_or_ended_by_hand_is_heeded() -> None:
+    wishes = NOTHING.needing(JOB_EVENTS).needing(EXECUTION_EVENTS).listening(["TALK"])
+    assert wishes.after(c.MyEvents("u")).hidden == {"BACKGROUND_JOB"}
+    by_hand = wishes.after(c.Events(("BACKGROUND_JOB",)))
+    assert by_hand.hidden == set(EXECUTION_EVENTS)
+    assert by_hand.renewed(()).hidden == wishes.hidden
+    assert by_hand.after(c.NixEvent(("BACKGROUND_JOB", "TALK"))) == NOTHING.needing(EXECUTION_EVENTS)
+    assert wishes.after(c.NixEvent((EXECUTION_EVENTS[0],))) == NOTHING.needing(JOB_EVENTS).listening(["TALK"])
+    assert by_hand.after(c.NoEvents()) == by_hand.after(c.NixEvent(("ALL",))) == NOTHING
+    assert wishes.after(c.Filter("a", "b")) == wishes
 
 
 def test_after_all_the_others_are_subscribed_again() -> None:
