@@ -323,7 +323,10 @@ class MyEvents(Command):
 
 @dataclass(frozen=True, slots=True)
 class DivertEvents(Command):
-    """Sends the events of an embedded script's input callback to this (outbound) connection."""
+    """Sends this connection the events for the channel itself: those of `SendEvent` with its `unique-id`.
+
+    They come without `Event-Name`, since they are not fired in the switch; `Command` says `sendevent NAME`.
+    """
 
     on: bool
 

@@ -39,7 +39,7 @@ async def run(switch: Switch, name: str, arguments: str) -> str:
     handler = COMMANDS.get(name.lower())
     if handler is None:
         return f"-ERR {name} Command not found!\n"
-    answer = handler(switch, arguments)
+    answer = handler(switch, arguments.strip())
     return answer if isinstance(answer, str) else await answer
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .answering import answer
 from .bridging import bridge_existing, hold, transfer, unhold
+from .causes import known_cause
 from .channel import Channel, State
 from .dialling import adopt_user, dial
 from .dialplan import Extension
@@ -65,7 +66,7 @@ def _uuid_kill(switch: Switch, arguments: str) -> str:
     channel = _find(switch, words[0])
     if channel is None:
         return NO_CHANNEL
-    channel.hangup(words[1].upper() if len(words) > 1 else "NORMAL_CLEARING")
+    channel.hangup(known_cause(words[1]) if len(words) > 1 else "NORMAL_CLEARING")
     return "+OK\n"
 
 

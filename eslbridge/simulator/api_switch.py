@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import re
@@ -15,6 +16,7 @@ from xml.etree.ElementTree import tostring
 from . import tables
 from .dialplan import search
 from .dialstring import separate
+from .loglevels import DEBUG, log_level
 from .version import FULL_VERSION, GIT, VERSION
 
 if TYPE_CHECKING:
@@ -115,6 +117,20 @@ def _eval(switch: Switch, arguments: str) -> str:
 
 def _echo(switch: Switch, arguments: str) -> str:
     return arguments
+
+
+async def _msleep(switch: Switch, arguments: str) -> str:
+    digits = re.match(r"\d+", arguments)
+    await asyncio.sleep(int(digits[0]) / 1000 if digits else 0)
+    return "+OK"
+
+
+def _log(switch: Switch, arguments: str) -> str:
+    """A line for the switch's log; the first word is the level when there is another one."""
+    word, space, text = arguments.partition(" ")
+    level = log_level(word) if space else None
+    switch.log(DEBUG if level is None else min(level, DEBUG), text if space else word, "mod_commands.c:7247")
+    return "+OK\n"
 
 
 def _regex(switch: Switch, arguments: str) -> str:
@@ -321,7 +337,8 @@ COMMANDS: dict[str, Callable[[Switch, str], str | Awaitable[str]]] = {
     "show": _show,
     "create_uuid": _create_uuid,
     "url_decode": _url_decode,
-    "log": _say_ok,
+    "log": _log,
+    "msleep": _msleep,
     "load": _say_ok,
     "unload": _say_ok,
     "reload": _say_ok,

@@ -78,8 +78,7 @@ async def run_message(channel: Channel, message: Message) -> None:
         if command == "execute":
             await _execute_message(channel, message)
         elif command == "hangup":
-            cause = message.headers.get("hangup-cause", "NORMAL_CLEARING").upper()
-            channel.hangup(cause)
+            channel.hangup(known_cause(message.headers.get("hangup-cause", "NORMAL_CLEARING")))
         elif command == "xferext":
             _run_extension(channel, message)
     finally:
@@ -97,20 +96,22 @@ def _run_extension(channel: Channel, message: Message) -> None:
 
 async def _execute_message(channel: Channel, message: Message) -> None:
     name = message.headers.get("execute-app-name", "")
-    data = message.headers.get("execute-app-arg", message.body)
+    data = message.headers.get("execute-app-arg", "")
+    if not data and message.headers.get("content-type", "").lower() == "text/plain":
+        data = message.body
     loops = message.headers.get("loops", "1")
     count = int(loops) if loops.lstrip("-").isdigit() else 1
     app_uuid = message.headers.get("event-uuid", "")
-    state, ran = channel.state, SHORTEST_LOOP
-    while count and channel.state == state and ran >= SHORTEST_LOOP:
+    state, ran, loop = channel.state, SHORTEST_LOOP, 0
+    while loop != count and channel.state == state and ran >= SHORTEST_LOOP:
         began = time.monotonic()
-        channel.set_variable("current_loop", "1")
+        loop += 1
+        channel.set_variable("current_loop", str(loop))
         channel.set_variable("total_loops", str(count))
         await run_application(channel, name, data, app_uuid)
         ran = time.monotonic() - began
         for loop_variable in ("current_loop", "total_loops"):
             channel.variables.pop(loop_variable, None)
-        count -= 1
 
 
 # Variables

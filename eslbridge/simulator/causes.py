@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _NUMBERED = """
     NONE=0 UNALLOCATED_NUMBER=1 NO_ROUTE_TRANSIT_NET=2 NO_ROUTE_DESTINATION=3 CHANNEL_UNACCEPTABLE=6
     CALL_AWARDED_DELIVERED=7 NORMAL_CLEARING=16 USER_BUSY=17 NO_USER_RESPONSE=18 NO_ANSWER=19
@@ -96,9 +98,10 @@ _PHRASES = {
 
 
 def known_cause(text: str) -> str:
-    """A cause as ``hangup`` understands it: by name or number; what it does not know is normal clearing."""
-    if text[:1].isdigit():
-        return NAMES.get(int(text), "NORMAL_CLEARING") if text.isdigit() else "NORMAL_CLEARING"
+    """A cause as the switch understands it: by name, or by the number that it begins with."""
+    number = re.match(r"[0-9]+", text)
+    if number:
+        return NAMES.get(int(number[0]), "UNKNOWN")
     return text.upper() if text.upper() in NUMBERS else "NORMAL_CLEARING"
 
 

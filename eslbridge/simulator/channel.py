@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid as uuid_module
+from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,9 @@ class Channel(Caller):
         self.session_id = switch.next_session_id()
         self.started_at = switch.clock.now()
         self.queue: list[Any] = []
+        # Events that were sent to this call, and whether a connection that controls it has them diverted.
+        self.notices: deque[Event] = deque()
+        self.diverts = False
         self.dialled_user: User | None = None
         # Whether the leg had its user's variables from the start.
         self.knows_user = False

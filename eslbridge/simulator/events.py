@@ -77,7 +77,7 @@ def plain_lines(headers: Iterable[Header]) -> str:
 
 def _plain(event: Event) -> bytes:
     text = plain_lines(event.headers)
-    if event.body is None:
+    if not event.body:
         return (text + "\n").encode("utf-8", "surrogateescape")
     body = event.body.encode("utf-8", "surrogateescape")
     return text.encode("utf-8", "surrogateescape") + b"Content-Length: %d\n\n" % len(body) + body
@@ -111,11 +111,11 @@ def _xml(event: Event) -> bytes:
     for name, value in event.headers:
         values = [value] if isinstance(value, str) else value
         lines += [f"    <{name}>{url_encode(one)}</{name}>\n" for one in values]
-    if event.body is not None:
+    if event.body:
         length = len(event.body.encode("utf-8", "surrogateescape"))
         lines.append(f"    <Content-Length>{length}</Content-Length>\n")
     lines.append("  </headers>\n")
-    if event.body is not None:
+    if event.body:
         lines.append(f"  <body>{_xml_text(event.body)}</body>\n")
     lines.append("</event>\n")
     return "".join(lines).encode("utf-8", "surrogateescape")

@@ -197,6 +197,9 @@ class Listener(asyncio.Protocol):
                 self.say_goodbye("killed listener because of lost events\n")
             return
         self.lost = 0
+        self._put(event)
+
+    def _put(self, event: Event) -> None:
         self._queue.append(event.frame(self.format))
         if not self._busy:
             self._flush_soon()
@@ -531,7 +534,15 @@ class Listener(asyncio.Protocol):
         word = command.line[13:].strip(" ")
         if not word:
             return "-ERR missing value."
-        return "+OK events diverted" if word.lower() == "on" else "+OK events not diverted"
+        self.channel.diverts = word.lower() == "on"
+        self.take_diverted()
+        return "+OK events diverted" if self.channel.diverts else "+OK events not diverted"
+
+    def take_diverted(self) -> None:
+        """What was sent to the controlled call itself."""
+        channel = self.channel
+        while channel and channel.diverts and channel.up and channel.notices:
+            self._put(channel.notices.popleft())
 
     def start_linger(self, command: Command) -> object:
         if self.outbound and not self.full:
@@ -610,13 +621,27 @@ class Listener(asyncio.Protocol):
             if value and not (subclass and key.lower() == "event-subclass")
         ]
         headers += [("Event-UUID", event_uuid)]
-        headers += [one for one in self.switch.event_head(name, source) if one[0] != "Event-Subclass"]
-        self.switch.send(Event(name, headers, command.body or None, subclass or None))
+        addressee = self.switch.channels.get(command.headers.get("unique-id", ""))
+        if addressee is None:
+            headers += [one for one in self.switch.event_head(name, source) if one[0] != "Event-Subclass"]
+            self.switch.send(Event(name, headers, command.body or None, subclass or None))
+        else:
+            self._send_to_call(addressee, Event(name, headers, command.body or None, subclass or None))
         if name == "NOTIFY" and command.headers.get("profile") == "internal":
             self.switch.registrar.notify(
                 command.headers.get("user", ""), command.headers.get("event-string", "")
             )
         return f"+OK {event_uuid}"
+
+    def _send_to_call(self, channel: Channel, event: Event) -> None:
+        """What is sent to a call has no name. A parked call fires it, another one keeps it, unless a
+        connection has it diverted."""
+        if _is_parked(channel) and not channel.diverts:
+            self.switch.send(Event(event.name, event.headers + channel.headers(), event.body, event.subclass))
+            return
+        channel.notices.append(event)
+        for listener in self.switch.listeners:
+            listener.take_diverted()
 
     def start_log(self, command: Command) -> object:
         if not self.allowed():
@@ -661,6 +686,11 @@ def _user_of(text: str, switch: Switch) -> tuple[Any, str]:
     return switch.configuration.user(name, domain), password
 
 
+def _is_parked(channel: Channel) -> bool:
+    """Whether it sends on what is sent to it."""
+    return channel.controlled and all(listener.asynchronous for listener in channel.controllers)
+
+
 async def _job(switch: Switch, job: str, name: str, arguments: str, owner: str) -> None:
     result = await api.run(switch, name, arguments)
     headers: list[Header] = [("Job-UUID", job), ("Job-Command", name)]
@@ -668,9 +698,7 @@ async def _job(switch: Switch, job: str, name: str, arguments: str, owner: str) 
         headers.append(("Job-Command-Arg", arguments))
     if owner:
         headers.append(("Job-Owner-UUID", owner))
-    switch.simple_event(
-        "BACKGROUND_JOB", ("mod_event_socket.c", "api_exec", "1580"), headers, result or "-ERR no reply\n"
-    )
+    switch.simple_event("BACKGROUND_JOB", ("mod_event_socket.c", "api_exec", "1580"), headers, result)
 
 
 NO_REPLY = object()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 LOG_LEVELS = ("console", "alert", "crit", "err", "warning", "notice", "info", "debug")
+DEBUG = LOG_LEVELS.index("debug")
 # Finer than debug: debug1 and so on.
 HIGHEST = 9
 

@@ -6,7 +6,7 @@ the same: these tests are how the simulator is kept honest.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +17,7 @@ from eslbridge.client import Client
 from eslbridge.protocol import commands
 from eslbridge.protocol.errors import CallEnded, CommandFailed, NeedsFull
 from eslbridge.protocol.events import Event
+from eslbridge.protocol.frames import LogLine
 from eslbridge.server import Call, OutboundServer
 from eslbridge.simulator import Simulator
 from eslbridge.simulator.conf import write_vanilla
@@ -163,6 +164,45 @@ def test_questions_and_subscriptions(watcher: Watcher, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_events_for_the_call_itself_are_diverted(watcher: Watcher, mode: str) -> None:
+    """A parked call fires what it gets, another one keeps it; once they are diverted they come to us."""
+
+    async def handler(call: Call) -> None:
+        async def send(text: str) -> None:
+            headers = {"Event-Subclass": "patchbay::test", "X": text, "unique-id": call.uuid}
+            await asyncio.to_thread(watcher.client.sendevent, "CUSTOM", headers, f"to you: {text}")
+
+        events = call.events()
+        await call.execute("set", "patchbay_a=1")  # it is parked now
+        await send("early")
+        if call.is_async:
+            await asyncio.to_thread(until, lambda: watcher.has("", X="early", Unique_ID=call.uuid))
+        await call.send(commands.DivertEvents(True))
+        await send("diverted")
+        expected = ["diverted"] if call.is_async else ["early", "diverted"]
+        seen = [event async for event in _first(events, len(expected), lambda event: "X" in event)]
+        assert [(event["X"], event.name, event["Command"], event.body) for event in seen] == [
+            (text, "", "sendevent CUSTOM", f"to you: {text}") for text in expected
+        ]
+        await call.hangup()
+
+    watcher.client.subscribe("patchbay::test")
+    serve(watcher, mode, handler)
+    assert not watcher.has("", X="diverted")
+
+
+async def _first(
+    events: AsyncIterator[Event], count: int, wanted: Callable[[Event], bool]
+) -> AsyncIterator[Event]:
+    async for event in events:
+        if wanted(event):
+            yield event
+            count -= 1
+            if not count:
+                return
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_call_that_is_ended_by_others(watcher: Watcher, mode: str) -> None:
     """Whether the running application is still reported as complete, or the end comes first, is a race."""
 
@@ -229,13 +269,75 @@ def test_a_call_of_an_inbound_connection(watcher: Watcher) -> None:
     assert {event["Unique-ID"] for event in heard if event.name.startswith("CHANNEL_")} == {uuid}
 
 
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [
+        ("17", "USER_BUSY"),
+        ("user_busy", "USER_BUSY"),
+        ("NOSUCH", "NORMAL_CLEARING"),
+        ("17x", "USER_BUSY"),
+        ("9", "UNKNOWN"),
+    ],
+)
+def test_causes_as_people_write_them(watcher: Watcher, given: str, cause: str) -> None:
+    first, second = (originate(watcher, "&park()") for _ in range(2))
+    watcher.client.hangup(first, given)
+    watcher.client.api("uuid_kill", f"{second} {given}")
+    for uuid in (first, second):
+        until(lambda uuid=uuid: watcher.has("CHANNEL_HANGUP_COMPLETE", Unique_ID=uuid, Hangup_Cause=cause))
+
+
+@pytest.mark.parametrize("form", ["json", "plain", "xml"])
+def test_a_job_without_output(watcher: Watcher, form: commands.Format) -> None:
+    heard: list[Event] = []
+    client = watcher.client
+    with Client(
+        client.host,
+        client.port,
+        event_format=form,
+        subscriptions=["BACKGROUND_JOB"],
+        on_events=heard.extend,
+    ) as second:
+        second.connect()
+        assert second.bgapi("global_getvar", "patchbay_none", job_uuid="j" * 200).result() == ""
+        assert second.api("global_getvar", "patchbay_none") == ""
+        until(lambda: heard)
+    assert heard[0]["Job-UUID"] == "j" * 200
+    assert ("Content-Length" in heard[0]) == (form == "json")
+
+
+def test_api_arguments_lose_the_spaces_around_them(watcher: Watcher) -> None:
+    assert watcher.client.api("echo", "  a  b \t ") == "a  b"
+    assert watcher.client.bgapi("echo", "  a  b  ").result() == "a  b"
+
+
+def test_long_log_lines(watcher: Watcher) -> None:
+    lines: list[LogLine] = []
+    client = watcher.client
+    text = "Zoë 🦊 %41 " + "y" * 60_000
+    with Client(client.host, client.port, on_log=lines.append) as second:
+        second.connect()
+        second.log("warning")
+        assert second.api("log", f"warning {text}") == "+OK"
+        second.api("log", "info not for us")
+        assert second.bgapi("msleep", "50").result() == "+OK"
+        until(lambda: any(line.text.endswith(text) for line in lines))
+        second.nolog()
+    assert all(line.level <= 4 for line in lines)
+
+
 def test_messages_to_a_call(watcher: Watcher) -> None:
     uuid = originate(watcher, "&park()")
     client = watcher.client
     run = client.execute(uuid, "set", "patchbay_long=" + "y" * 5000)
     assert run.result()["Application"] == "set"
     assert len(client.api("uuid_getvar", f"{uuid} patchbay_long")) == 5000
-    assert client.execute(uuid, "sleep", "510", loops=2, event_lock=True).result()["Application"] == "sleep"
+    twice = client.execute(uuid, "sleep", "510", loops=2, event_lock=True).result()
+    assert [twice[name] for name in ("Application", "variable_current_loop", "variable_total_loops")] == [
+        "sleep",
+        "2",
+        "2",
+    ]
     for command in (
         commands.Unicast(uuid, local_port=28025, remote_port=28026, native=True),
         commands.NoMedia(uuid, uuid),
