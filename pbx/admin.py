@@ -10,6 +10,7 @@ from django.shortcuts import render
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from . import people  # noqa: F401 - importing it registers its pages
 from .models import ApiToken
 
 
