@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
@@ -58,6 +59,7 @@ def _phone(agent: Agent, devices: list[Device]) -> Phone:
 class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
     resource_classes = [AgentResource]
     secrets_permission = "agents.view_password"
+    empty_sentence = "An agent is a person with a phone: an extension, a password, a caller ID."
     list_display = ["phone", "extension", "name", "user", "sync", "call"]
     list_display_links = ["extension", "name"]
     list_filter = ["is_active"]
@@ -98,6 +100,19 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
             )
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
+    def response_add(
+        self, request: HttpRequest, obj: Agent, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Says where the phone's settings are: they are what a new agent needs next."""
+        response = super().response_add(request, obj, post_url_continue)
+        if request.user.has_perm("agents.view_password") and "_popup" not in request.POST:
+            page = reverse("admin:agents_agent_change", args=[obj.pk])
+            said = (
+                'Now set up the phone: user name, server and password are on <a href="{}">its page</a>.'
+            )
+            self.message_user(request, format_html(said, page), messages.INFO)
+        return response
+
     def prepare_rows(self, rows: list[Agent]) -> None:
         super().prepare_rows(rows)
         phones = phones_of(rows)
@@ -127,7 +142,11 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
         with transaction.atomic():  # all or none, and one reload
             for agent in queryset:
                 self._rotate(request, agent)
-        self.message_user(request, "New passwords were made; the old registrations end.", messages.SUCCESS)
+        self.message_user(
+            request,
+            "New passwords were made; the old registrations end as soon as the switch has them.",
+            messages.SUCCESS,
+        )
 
     @action(description="New password", permissions=["rotate_password"], icon="key")
     def rotate_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -135,9 +154,8 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
         agent = get_object_or_404(Agent, pk=object_id)
         if request.method == "POST":
             self._rotate(request, agent)
-            self.message_user(
-                request, f"{agent} has a new password; the old registration ends.", messages.SUCCESS
-            )
+            said = f"{agent} has a new password; the old registration ends as soon as the switch has it."
+            self.message_user(request, said, messages.SUCCESS)
             return redirect("admin:agents_agent_change", object_id)
         context = {**self.admin_site.each_context(request), "title": "New password", "agent": agent}
         return render(request, "agents/rotate_password.html", {**context, "opts": self.model._meta})

@@ -1,13 +1,16 @@
 """Redis, for what is live: projections of the switch that can be rebuilt at any time, and their news."""
 
 import logging
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 # Every browser's stream hears this channel; a message is the name of what changed ("calls", "agents"), and
@@ -41,6 +44,14 @@ def _client(url: str, timeout: float) -> redis.Redis:
 def store() -> redis.Redis:
     """The shared, thread-safe client; str in, str out. Its calls raise StoreError."""
     return _client(settings.REDIS_URL, _TIMEOUT_SECONDS)
+
+
+def known(read: Callable[[], T]) -> T | None:
+    """What it returns, or None when Redis does not have it."""
+    try:
+        return read()
+    except StoreError:
+        return None
 
 
 _is_deaf = False

@@ -19,6 +19,7 @@ class ApiTokenAdmin(ModelAdmin):
     """Everybody with the permission has tokens of his own; of other users only a superuser makes any, since a
     token has its user's rights."""
 
+    empty_sentence = "A token lets a program use the API with your rights: a CRM that dials, a wallboard."
     list_display = ["name", "user", "beginning", "state", "used_at", "created_at", "expires_at"]
     list_select_related = ["user"]
     search_fields = ["name", "user__username", "beginning"]

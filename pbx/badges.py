@@ -31,9 +31,9 @@ def phones(request: HttpRequest) -> str:
 
 
 def gateways_down(request: HttpRequest) -> str:
-    """How many gateways are down, in words; nothing when all are up."""
+    """How many gateways are down, in words; nothing when none is."""
     try:
-        down = sum(not gateway.is_up for gateway in all_gateways())
+        down = sum(gateway.is_down for gateway in all_gateways())
     except StoreError:
         return "?"
     return f"{down} down" if down else ""

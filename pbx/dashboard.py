@@ -2,10 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from django.db.models import Count
 from django.http import HttpRequest
@@ -19,10 +17,8 @@ from calls.live import active_calls
 from cdr.models import ANSWERED
 from cdr.models import Call as Record
 from eslbridge.models import PendingChange, Switch
-from eslbridge.store import StoreError
+from eslbridge.store import known
 from routes.gateways import Gateway, all_gateways
-
-T = TypeVar("T")
 
 # Fewer wrong passwords in an hour are a person who mistypes.
 REFUSALS_WORTH_A_LOOK = 5
@@ -73,7 +69,7 @@ class Tiles:
             found.append(("No switch is known yet: start its worker.", "admin:eslbridge_switch_changelist"))
         if self.store_is_down:
             found.append(("Redis does not answer: what is live is not known.", "admin:index"))
-        down = [gateway.name for gateway in self.gateways if not gateway.is_up]
+        down = [gateway.name for gateway in self.gateways if gateway.is_down]
         if down:
             found.append((f"Gateway down: {', '.join(down[:5])}", "gateways"))
         for one in self.refusals[:3]:
@@ -95,7 +91,7 @@ def tiles() -> Tiles:
     """Everything the dashboard's tiles show, in a constant number of queries."""
     active = set(Agent.objects.active().values_list("extension", flat=True))
     registered, calls, gateways, refusals = map(
-        _known, (presence.registered, active_calls, all_gateways, presence.refusals)
+        known, (presence.registered, active_calls, all_gateways, presence.refusals)
     )
     day = Record.objects.filter(start__gte=midnight()).aggregate(
         today=Count("pk"), answered=Count("pk", filter=ANSWERED)
@@ -114,14 +110,6 @@ def tiles() -> Tiles:
         gateways=gateways or [],
         refusals=refusals or [],
     )
-
-
-def _known(read: Callable[[], T]) -> T | None:
-    """What it returns, or None when Redis does not have it."""
-    try:
-        return read()
-    except StoreError:
-        return None
 
 
 def midnight() -> datetime:

@@ -1,6 +1,5 @@
 """The pages of routing."""
 
-from collections import Counter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,13 +17,12 @@ from unfold.decorators import action, display
 from agents.numbers import in_words
 from eslbridge.admin import PublishedAdmin
 from eslbridge.importing.admin import SpreadsheetAdmin
-from eslbridge.store import StoreError
+from eslbridge.store import known
 
 from . import carriers
 from .calendars import add_holidays
 from .destinations import told
 from .forms import UnderstoodNumber
-from .gateways import Gateway as LiveGateway
 from .gateways import all_gateways, calls_now
 from .hours_forms import BusinessHoursForm, CloseForm
 from .importing import GatewayResource, InboundRouteResource, OutboundRouteResource, RingGroupResource
@@ -65,6 +63,7 @@ class PointingAdmin(SpreadsheetAdmin, PublishedAdmin):
 @admin.register(InboundRoute)
 class InboundRouteAdmin(PointingAdmin):
     resource_classes = [InboundRouteResource]
+    empty_sentence = "An inbound route says who rings when somebody calls one of your numbers (a DID)."
     list_display = ["number", "description", "what_happens", "sync", "call"]
     list_select_related = ["hours"]
     list_filter = ["is_active", "hours"]
@@ -117,6 +116,7 @@ class InboundRouteAdmin(PointingAdmin):
 @admin.register(RingGroup)
 class RingGroupAdmin(PointingAdmin):
     resource_classes = [RingGroupResource]
+    empty_sentence = "A ring group rings several agents under one extension, at once or one after another."
     list_display = ["extension", "name", "who", "strategy", "after", "sync", "call"]
     list_display_links = ["extension", "name"]
     list_filter = ["is_active", "strategy"]
@@ -155,6 +155,7 @@ class RingGroupAdmin(PointingAdmin):
 class GatewayAdmin(SpreadsheetAdmin, PublishedAdmin):
     resource_classes = [GatewayResource]
     secrets_permission = "routes.view_gateway_password"
+    empty_sentence = "A gateway is a SIP trunk to a carrier: calls to and from numbers outside go through it."
     list_display = ["name", "description", "proxy", "live_state", "calls", "sync"]
     list_filter = ["is_active", "registers"]
     search_fields = ["name", "description", "proxy", "username"]
@@ -212,16 +213,10 @@ class GatewayAdmin(SpreadsheetAdmin, PublishedAdmin):
 
     def prepare_rows(self, rows: list[Gateway]) -> None:
         super().prepare_rows(rows)
-        try:
-            live: dict[str, list[LiveGateway]] = {}
-            for each in all_gateways():
-                live.setdefault(each.name, []).append(each)
-            calls = calls_now()
-        except StoreError:
-            live, calls = None, Counter()
+        running, calls = known(all_gateways), known(calls_now)
         for row in rows:
-            row.calls_now = calls[row.name]
-            row.live = None if live is None else live.get(row.name, [])
+            row.calls_now = None if calls is None else calls[row.name]
+            row.live = None if running is None else [each for each in running if each.name == row.name]
 
     @display(description="State")
     def live_state(self, gateway: Gateway) -> SafeString:
@@ -233,7 +228,7 @@ class GatewayAdmin(SpreadsheetAdmin, PublishedAdmin):
 
     @display(description="Calls now")
     def calls(self, gateway: Gateway) -> str:
-        if gateway.live is None:
+        if gateway.calls_now is None:
             return "not known"
         limit = f" of {gateway.most_calls}" if gateway.most_calls else ""
         return f"{gateway.calls_now}{limit}"
@@ -242,6 +237,7 @@ class GatewayAdmin(SpreadsheetAdmin, PublishedAdmin):
 @admin.register(OutboundRoute)
 class OutboundRouteAdmin(SpreadsheetAdmin, PublishedAdmin):
     resource_classes = [OutboundRouteResource]
+    empty_sentence = "An outbound route says through which gateways numbers outside are called."
     list_display = ["order", "name", "numbers", "toll_class", "ways", "sync"]
     list_display_links = ["order", "name"]
     list_filter = ["is_active", "toll_class"]
@@ -320,6 +316,7 @@ class HolidayInline(TabularInline):
 @admin.register(BusinessHours)
 class BusinessHoursAdmin(ModelAdmin):
     form = BusinessHoursForm
+    empty_sentence = "Business hours say when calls ring as usual, and when routes send them elsewhere."
     list_display = ["name", "now", "time_zone", "used_by"]
     search_fields = ["name"]
     inlines = [HolidayInline]

@@ -61,6 +61,16 @@ class Gateway:
         return "pending" if self.state in TRYING else "failed"
 
     @property
+    def is_down(self) -> bool:
+        """Failed. One that registers at this moment is neither up nor down."""
+        return self.chip == "failed"
+
+    @property
+    def words(self) -> str:
+        """The switch's word for the state, with the other side's reason if it is one."""
+        return self.state if self.phrase in ("", "OK") else f"{self.state}: {self.phrase}"
+
+    @property
     def in_words(self) -> str:
         if self.state == REGISTERED and self.is_up:
             return "Registered"

@@ -78,7 +78,10 @@ class Pointing(models.Model):
         try:
             outbound.plan(number)
         except outbound.NotAllowed as refused:
-            return f"No outbound route takes {number} for forwarded calls: {refused}"
+            return (
+                f"No outbound route takes {number} for forwarded calls: {refused}. "
+                "Add one under Outbound routes, for every call group, or choose another destination."
+            )
         return ""
 
     def _circle(self, destination: Destination) -> list[str]:

@@ -57,6 +57,13 @@ def test_an_agent_is_added_with_a_password_that_nobody_typed(site: Client) -> No
     assert PendingChange.objects.get().path == "directory/default/1020.xml"
 
 
+def test_whoever_adds_an_agent_is_told_where_its_phone_finds_its_password(site: Client) -> None:
+    told = site.post(reverse(ADD), filled(), follow=True).content.decode()
+    page = reverse("admin:agents_agent_change", args=[Agent.objects.get().pk])
+    assert f'password are on <a href="{page}">its page</a>' in told
+    assert Agent.objects.get().password in site.get(page).content.decode()
+
+
 @pytest.mark.parametrize("extension", ["1000", "1020", "99999", "999999", " 1020 "])
 def test_extensions_of_four_to_six_digits_are_taken(site: Client, extension: str) -> None:
     assert errors(site, extension=extension) == {}

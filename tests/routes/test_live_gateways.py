@@ -57,3 +57,18 @@ def test_the_list_counts_the_calls_of_this_moment_not_those_since_the_gateway_wa
     assert "1 of 30" in admin_client.get("/routes/gateway/").content.decode()
     store().flushdb()
     assert "not known" in admin_client.get("/routes/gateway/").content.decode()
+
+
+def test_a_gateway_that_registers_at_this_moment_is_not_called_down(admin_client: Client) -> None:
+    make_switch()
+    make_gateway("carrier1")
+    gateways.take_stock("switch-1", LISTING.format("NOREG", "UP"))
+    gateways.follow("switch-1", [changed("REGISTER", "UP", "OK")])
+    page = admin_client.get("/routes/gateway/").content.decode()
+    assert "Registering" in page and "1 down" not in page
+    assert "REGISTER: OK" not in page
+    assert "Gateway down" not in admin_client.get("/").content.decode()
+    gateways.follow("switch-1", [changed("FAIL_WAIT", "UP", "Forbidden")])
+    page = admin_client.get("/routes/gateway/").content.decode()
+    assert "1 down" in page and "FAIL_WAIT: Forbidden" in page
+    assert "Gateway down: carrier1" in admin_client.get("/").content.decode()
