@@ -107,9 +107,7 @@ class AgentAdmin(SpreadsheetAdmin, PublishedAdmin):
         response = super().response_add(request, obj, post_url_continue)
         if request.user.has_perm("agents.view_password") and "_popup" not in request.POST:
             page = reverse("admin:agents_agent_change", args=[obj.pk])
-            said = (
-                'Now set up the phone: user name, server and password are on <a href="{}">its page</a>.'
-            )
+            said = 'Now set up the phone: user name, server and password are on <a href="{}">its page</a>.'
             self.message_user(request, format_html(said, page), messages.INFO)
         return response
 

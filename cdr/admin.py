@@ -59,7 +59,8 @@ class CallAdmin(ReadOnlyAdmin):
 
     @display(description="Caller", ordering="caller")
     def who(self, call: Call) -> SafeString:
-        name = format_html('<span class="pb-why">{}</span>', call.caller_name)
+        named = call.caller_name if call.caller_name != call.caller else ""
+        name = format_html('<span class="pb-why">{}</span>', named)
         return format_html("{} {} {}", call.caller, name, _button(call.caller))
 
     @display(description="Callee", ordering="callee")

@@ -142,6 +142,11 @@ def _tell(found: Configuration, domain: str, values: dict[str, Any]) -> Told:
     notes = []
     if _EXTENSION.fullmatch(caller) and not is_own:
         notes.append(f"The switch's directory has no user {caller}: the call is taken to come from outside.")
+    if not caller and not values["context"] and (known := _name(values["number"])):
+        notes.append(
+            f"“From” is empty, so the call is taken to come from outside, where DIDs are dialled. "
+            f"Type an extension there to ask for a call from a phone to {known}."
+        )
     call = Call(
         values["number"],
         _moment(values["at"]),

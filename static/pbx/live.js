@@ -142,6 +142,8 @@
     const h = Math.floor(s / 3600);
     return h ? `${h}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
   };
+  /* As all other times here are written, whatever the browser's language. */
+  const timeOfDay = (date) => date.toLocaleTimeString("en-GB");
   /* A text that is changed in its place costs a tenth of one that is put in the place of another. */
   const say = (element, words) => {
     if (element.firstChild) element.firstChild.data = words;
@@ -156,7 +158,7 @@
       say(time, left > 0 ? `in ${clock(left)}` : "overdue");
     }
     for (const time of root.querySelectorAll("time[data-clock]:empty")) {
-      time.textContent = new Date(Number(time.dataset.clock) * 1000).toLocaleTimeString();
+      time.textContent = timeOfDay(new Date(Number(time.dataset.clock) * 1000));
     }
   };
 
@@ -168,7 +170,7 @@
     said.id = "pb-away";
     said.className = "pb-card pb-stale";
     said.setAttribute("role", "alert");
-    said.textContent = `Last update ${goodAt.toLocaleTimeString()}; the site does not answer.`;
+    said.textContent = `Last update ${timeOfDay(goodAt)}; the site does not answer.`;
     document.getElementById("pb-toasts").before(said);
     document.body.classList.add("pb-is-away");
   };

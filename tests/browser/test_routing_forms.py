@@ -55,3 +55,13 @@ def test_an_outbound_route_shows_what_it_sends_and_only_the_fields_that_count(pa
     page.locator("#id_match").select_option("region")
     expect(page.locator("#id_countries")).to_be_visible()
     expect(page.locator("#id_prefixes")).not_to_be_visible()
+
+
+def test_on_a_telephone_the_page_says_which_it_is_and_leads_to_the_dial_box(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/routes/ringgroup/")
+    title = page.locator("h1").get_by_role("link", name="Ring groups")
+    expect(title).to_be_visible()
+    assert title.evaluate("e => e.clientWidth") > 60, "the name is cut to a letter"
+    page.get_by_role("link", name="Dial a number").click()
+    expect(page.get_by_label("Number", exact=True)).to_be_focused()

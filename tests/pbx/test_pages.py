@@ -393,3 +393,20 @@ def test_every_number_and_agent_can_be_called_from_where_it_stands(client: Clien
         page = html.unescape(client.get(path).content.decode())
         found = re.findall(r'"number": "([^"]*)"', page)
         assert {number.replace("\\u002B", "+") for number in found} == numbers, path
+
+
+def test_a_list_is_called_what_it_lists(client: Client) -> None:
+    for path, name in (("/agents/agent/", "Agents"), ("/cdr/call/", "Calls"), ("/auth/group/", "Roles")):
+        title = re.search(r"<title>(.*?)</title>", client.get(path).content.decode(), re.DOTALL)
+        assert title and title[1].strip() == f"{name} | Patchbay"
+
+
+def test_a_caller_without_a_name_is_shown_once(client: Client) -> None:
+    now = timezone.now()
+    values = {"start": now, "end": now, "duration": 1, "billsec": 1, "hangup_cause": "NORMAL_CLEARING"}
+    for caller, name in (("+12025550101", "+12025550101"), ("+12025550102", "Ada Byron")):
+        people = {"caller": caller, "caller_name": name, "callee": "1001"}
+        Call.objects.create(uuid=uuid4(), switch=SWITCH, kind="inbound", **people, **values)
+    page = client.get("/cdr/call/").content.decode()
+    assert '<span class="pb-why">+12025550101</span>' not in page
+    assert '<span class="pb-why">Ada Byron</span>' in page

@@ -62,6 +62,14 @@ def test_an_extension_that_calls_begins_in_its_own_context(office: Path) -> None
     assert "Rings 1021 Grace for 30 s." in said
 
 
+def test_an_extension_asked_about_without_a_caller_is_told_how_to_ask(office: Path) -> None:
+    said = asked("1021")
+    assert "call is taken to come from outside" in said and "a phone to 1021 Grace" in said
+    assert "taken to come from outside" not in asked("1021", "--from", "1020")
+    assert "taken to come from outside" not in asked("1021", "--context", "patchbay")
+    assert "taken to come from outside" not in asked("+19495431333")
+
+
 def test_an_extension_that_is_none_is_said_and_taken_for_a_caller_from_outside(office: Path) -> None:
     said = asked("+19495431333", "--from", "1999")
     assert said.startswith("The switch's directory has no user 1999: the call is taken to come from outside.")
