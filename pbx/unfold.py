@@ -15,8 +15,17 @@ def _has_phone(request: HttpRequest) -> bool:
     return getattr(request.user, "agent", None) is not None
 
 
-def _has_tokens(request: HttpRequest) -> bool:
-    return request.user.has_perm("pbx.view_apitoken")
+def _sees(permission: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.is_staff and request.user.has_perm(permission)
+
+
+def _sees_list(url: str) -> Callable[[HttpRequest], bool]:
+    """The rule of the admin's own lists: who may change sees, too."""
+    app, model, _ = url.removeprefix("admin:").split("_")
+    return lambda request: (
+        request.user.is_staff
+        and any(request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change"))
+    )
 
 
 def _item(
@@ -24,10 +33,11 @@ def _item(
     icon: str,
     url: str,
     badge: str = "",
-    permission: Callable[[HttpRequest], bool] = _is_staff,
+    permission: Callable[[HttpRequest], bool] | None = None,
 ) -> dict[str, object]:
+    """Shown to those who get more than a refusal there."""
     item: dict[str, object] = {"title": title, "icon": icon, "link": reverse_lazy(url)}
-    item["permission"] = permission
+    item["permission"] = permission or _sees_list(url)
     if badge:
         item["badge"] = f"pbx.badges.{badge}"
     return item
@@ -77,9 +87,15 @@ UNFOLD = {
                 "title": "Live",
                 "separator": False,
                 "items": [
-                    _item("Dashboard", "monitoring", "admin:index"),
-                    _item("Active calls", "phone_in_talk", "active_calls", "active_calls"),
-                    _item("Phones", "deskphone", "phones", "phones"),
+                    _item("Dashboard", "monitoring", "admin:index", permission=_is_staff),
+                    _item(
+                        "Active calls",
+                        "phone_in_talk",
+                        "active_calls",
+                        "active_calls",
+                        _sees("calls.view_active_calls"),
+                    ),
+                    _item("Phones", "deskphone", "phones", "phones", _sees("agents.view_agent")),
                     _item("My phone", "contact_phone", "my_phone", permission=_has_phone),
                 ],
             },
@@ -104,7 +120,12 @@ UNFOLD = {
                     _item("Outbound routes", "call_made", "admin:routes_outboundroute_changelist"),
                     _item("Gateways", "router", "admin:routes_gateway_changelist", "gateways_down"),
                     _item("Business hours", "schedule", "admin:routes_businesshours_changelist"),
-                    _item("Who rings if …", "live_help", "who_rings"),
+                    _item(
+                        "Who rings if …",
+                        "live_help",
+                        "who_rings",
+                        permission=_sees("routes.view_inboundroute"),
+                    ),
                 ],
             },
             {
@@ -121,7 +142,7 @@ UNFOLD = {
                 "items": [
                     _item("Users", "person", "admin:auth_user_changelist"),
                     _item("Roles", "groups", "admin:auth_group_changelist"),
-                    _item("API tokens", "key", "admin:pbx_apitoken_changelist", permission=_has_tokens),
+                    _item("API tokens", "key", "admin:pbx_apitoken_changelist"),
                 ],
             },
         ],

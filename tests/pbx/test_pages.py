@@ -235,6 +235,59 @@ def test_staff_without_permissions_see_only_the_frame() -> None:
     assert "/live/calls/" not in page.content.decode()
 
 
+OFFERED = [
+    "/calls/active/",
+    "/phones/",
+    "/cdr/call/",
+    "/agents/agent/",
+    "/routes/ringgroup/",
+    "/routes/inboundroute/",
+    "/routes/outboundroute/",
+    "/routes/gateway/",
+    "/routes/businesshours/",
+    "/who-rings/",
+    "/eslbridge/pendingchange/",
+    "/eslbridge/switch/",
+    "/auth/user/",
+    "/auth/group/",
+    "/pbx/apitoken/",
+]
+
+
+def led_to(user: Any) -> list[str]:
+    """The pages that the navigation offers, which is all there is to click beside an empty My phone."""
+    client = Client()
+    client.force_login(user)
+    page = client.get("/my-phone/").content.decode()
+    return [path for path in OFFERED if f'href="{path}"' in page]
+
+
+def test_the_navigation_leads_nobody_to_a_refusal() -> None:
+    assert led_to(a_user("admin", is_superuser=True)) == OFFERED
+    some = ("view_active_calls", "view_call", "view_agent", "change_gateway")
+    supervisor = a_user("vera", permissions=some)
+    assert led_to(supervisor) == [
+        "/calls/active/",
+        "/phones/",
+        "/cdr/call/",
+        "/agents/agent/",
+        "/routes/gateway/",
+    ]
+    client = Client()
+    client.force_login(supervisor)
+    for path in OFFERED:
+        assert (client.get(path).status_code == 200) == (path in led_to(supervisor)), path
+
+
+def test_who_may_only_see_an_agent_gets_no_button_that_is_refused() -> None:
+    agent = make_agent(1020)
+    client = Client()
+    client.force_login(a_user("vera", permissions=("view_agent",)))
+    page = client.get(f"/agents/agent/{agent.pk}/change/").content.decode()
+    assert "Preview the file" not in page
+    assert client.post(f"/agents/agent/{agent.pk}/change/preview/").status_code == 403
+
+
 # The unknown is no zero
 
 
