@@ -22,6 +22,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from . import health
+from .editing import CarefulAdmin
 from .models import PendingChange, Reload, Switch
 from .publishing import outbox
 from .publishing.history import last_changes
@@ -47,7 +48,7 @@ def sync_chip(instance: models.Model, *, oob: bool = False) -> SafeString:
     )
 
 
-class PublishedAdmin(ModelAdmin):
+class PublishedAdmin(CarefulAdmin):
     """The admin of a model that is published to the switch: state in the list, state and XML on the page."""
 
     list_after_template = "eslbridge/_live_rows.html"

@@ -11,11 +11,12 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
 
 from agents.numbers import in_words
 from eslbridge.admin import PublishedAdmin
+from eslbridge.editing import CarefulAdmin
 from eslbridge.importing.admin import SpreadsheetAdmin
 from eslbridge.store import known
 
@@ -314,7 +315,7 @@ class HolidayInline(TabularInline):
 
 
 @admin.register(BusinessHours)
-class BusinessHoursAdmin(ModelAdmin):
+class BusinessHoursAdmin(CarefulAdmin):
     form = BusinessHoursForm
     empty_sentence = "Business hours say when calls ring as usual, and when routes send them elsewhere."
     list_display = ["name", "now", "time_zone", "used_by"]
