@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from eslbridge.client import Client
-from eslbridge.protocol.errors import AuthenticationFailed, CommandFailed, ESLError
+from eslbridge.protocol.errors import AuthenticationFailed, CommandFailed, ESLError, Rejected
 from eslbridge.text import printable
 
 
@@ -32,6 +32,11 @@ def connected(**options: Any) -> Iterator[Client]:
             yield client
     except AuthenticationFailed:
         raise CommandError(f"The switch at {where} refuses the password: set FS_ESL_PASSWORD.") from None
+    except Rejected:
+        raise CommandError(
+            f"The switch at {where} refuses our address: add it to the list that apply-inbound-acl names in "
+            "autoload_configs/event_socket.conf.xml."
+        ) from None
     except CommandFailed as refused:
         raise CommandError(f"The switch at {where} answers: {printable(refused.reply)}") from None
     except ESLError as problem:

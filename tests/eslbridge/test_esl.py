@@ -104,13 +104,27 @@ def test_events_as_json_have_every_header(simulator: Simulator) -> None:
 
 
 def test_events_that_the_switch_does_not_know_are_refused_in_its_words(simulator: Simulator) -> None:
-    with pytest.raises(CommandError, match="no keywords supplied"):
+    with pytest.raises(
+        CommandError, match=r"refuses these events: event json NOSUCHEVENT: .*no keywords supplied"
+    ):
         call_command("esl", "--events", "NOSUCHEVENT", "--count", "1")
 
 
 def test_events_that_were_meant_to_be_followed_are_not_passed_over(simulator: Simulator) -> None:
     with pytest.raises(CommandError, match="separated by commas: what is 'sofia::register'"):
         call_command("esl", "sofia::register", "--events", "CHANNEL_ANSWER", "--count", "1")
+
+
+@pytest.mark.parametrize("words", [["--json", "status"], ["--count", "1"]])
+def test_options_of_events_without_events_are_not_passed_over(words: list[str]) -> None:
+    with pytest.raises(CommandError, match="--json and --count go with --events"):
+        call_command("esl", *words)
+
+
+def test_an_address_that_the_switch_refuses_is_said_with_the_fix(simulator: Simulator) -> None:
+    simulator.faults.reject_acl()
+    with pytest.raises(CommandError, match="refuses our address: add it to the list that apply-inbound-acl"):
+        esl("status")
 
 
 def follow(*words: str) -> tuple[io.StringIO, threading.Thread]:
@@ -144,10 +158,21 @@ def test_the_console_completes_what_the_switch_has(simulator: Simulator) -> None
     with Client("127.0.0.1", simulator.esl_port, "ClueCon") as client:
         client.connect()
         names = api_names(client)
-    complete = completer(names)
+    begins = 0
+    complete = completer(names, lambda: begins)
     assert "reloadxml" in names
     assert complete("reloadx", 0) == "reloadxml "
     assert complete("reloadx", 1) is None
+    begins = 6  # what comes behind a command is no command
+    assert complete("st", 0) is None
+
+
+TAKE_TERMINAL = """
+import fcntl, runpy, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches this process
+sys.argv = ["manage.py", "esl"]
+runpy.run_path("manage.py", run_name="__main__")
+"""
 
 
 class Terminal:
@@ -165,12 +190,13 @@ class Terminal:
             "TERM": "dumb",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "manage.py", "esl"],
+            [sys.executable, "-c", TAKE_TERMINAL],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env=environment,
             cwd=Path(__file__).parent.parent.parent,
+            start_new_session=True,
         )
         os.close(theirs)
 
@@ -187,8 +213,8 @@ class Terminal:
         self.shown = ""
         os.write(self._ours, keys.encode())
 
-    def close(self) -> int:
-        self.type("\x04")
+    def close(self, keys: str = "\x04") -> int:
+        self.type(keys)
         try:
             return self._process.wait(20)
         finally:
@@ -210,3 +236,53 @@ def test_on_a_terminal_the_console_completes_and_remembers(simulator: Simulator,
     second.wait_for(simulator.switch.hostname)
     assert second.close() == 0
     assert [text for _, text in simulator.received if "hostname" in text] == ["api hostname"] * 2
+
+
+def test_ctrl_c_takes_back_a_line_and_ends_a_wait_but_not_the_console(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    terminal = Terminal(simulator, tmp_path)
+    terminal.wait_for("127.0.0.1> ")
+    terminal.type("half typed\x03")
+    terminal.wait_for("127.0.0.1> ")
+    terminal.type("msleep 500\n")
+    wait_until(lambda: "api msleep 500" in [text for _, text in simulator.received], "the command")
+    terminal.type("\x03")
+    terminal.wait_for("Not waited for.")
+    terminal.wait_for("127.0.0.1> ")
+    assert "Traceback" not in terminal.shown
+    terminal.type("hostname\n")
+    terminal.wait_for(simulator.switch.hostname)
+    simulator.stop()
+    terminal.type("hostname\n")
+    terminal.wait_for("not connected to 127.0.0.1:")
+    assert terminal.close() == 0
+
+
+def test_following_ends_without_a_word_when_nobody_reads(simulator: Simulator, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "FS_HOST": "127.0.0.1",
+        "FS_ESL_PORT": str(simulator.esl_port),
+        "FS_ESL_PASSWORD": "ClueCon",
+        "PATCHBAY_VAR_DIR": str(tmp_path),
+    }
+    following = subprocess.Popen(
+        [sys.executable, "manage.py", "esl", "--events", "HEARTBEAT"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=Path(__file__).parent.parent.parent,
+    )
+    try:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        following.stdout.close()
+        while following.poll() is None:
+            simulator.heartbeat()
+            with suppress(subprocess.TimeoutExpired):
+                following.wait(0.05)
+        assert (following.returncode, following.stderr.read()) == (0, b"")
+        following.stderr.close()
+    finally:
+        following.kill()

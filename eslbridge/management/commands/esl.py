@@ -1,6 +1,7 @@
 """Talks to the switch: one command as `fs_cli -x` does, a small console, or its events as they come."""
 
 import json
+import os
 import sys
 import threading
 import time
@@ -22,6 +23,8 @@ from eslbridge.text import printable
 # An originate answers when the phone does, or gives up after a minute.
 ANSWER_SECONDS = 120.0
 HISTORY_LINES = 1000
+INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+NOT_WAITED_FOR = "Not waited for. The switch goes on with it, and takes the next command when it is done."
 # What of an event is worth a place on its line, in this order.
 TELLING = (
     ("Unique-ID", ""),
@@ -78,13 +81,21 @@ class Command(BaseCommand):
     def handle(self, *args: object, command: list[str], **options: Any) -> None:
         if options["events"] and command:
             raise CommandError(f"Give all events to --events, separated by commas: what is {command[0]!r}?")
+        if not options["events"] and (options["json"] or options["count"]):
+            raise CommandError("--json and --count go with --events.")
         if options["events"]:
             self._follow(options["events"], as_json if options["json"] else in_one_line, options["count"])
         elif command:
-            with connected() as client:
-                self.stdout.write(_answer(client, " ".join(command)))
+            self._ask(" ".join(command))
         else:
             self._console()
+
+    def _ask(self, command: str) -> None:
+        with connected() as client:
+            try:
+                self.stdout.write(_answer(client, command))
+            except KeyboardInterrupt:
+                raise CommandError(NOT_WAITED_FOR, returncode=INTERRUPTED) from None
 
     # --- events ---------------------------------------------------------------------------------------
 
@@ -103,17 +114,26 @@ class Command(BaseCommand):
                     ended.set()
             self.stdout.flush()
 
+        def show_while_somebody_reads(events: Sequence[Event]) -> None:
+            try:
+                show(events)
+            except BrokenPipeError:
+                ended.set()
+
         def tell(state: Connected | Disconnected) -> None:
             if isinstance(state, Disconnected):
                 self.stderr.write(f"Connection lost: {state.error}. Trying again in {state.retry_in:.0f} s.")
             elif state.gap:
                 self.stderr.write("Connected again; events may have been missed.")
 
-        try:
-            with connected(subscriptions=names, on_events=show, on_state=tell), suppress(KeyboardInterrupt):
+        with connected(on_events=show_while_somebody_reads, on_state=tell) as client:
+            try:
+                client.subscribe(*names)
+            except (CommandFailed, ValueError) as refused:
+                raise CommandError(f"The switch refuses these events: {refused}") from None
+            with suppress(KeyboardInterrupt):
                 ended.wait()
-        except (CommandFailed, ValueError) as refused:
-            raise CommandError(f"The switch does not take these events: {refused}") from None
+        _leave_a_closed_pipe()
 
     # --- the console ----------------------------------------------------------------------------------
 
@@ -127,18 +147,27 @@ class Command(BaseCommand):
                 if line in {"exit", "quit", "/exit", "/quit"}:
                     return
                 if line:
-                    try:
-                        self.stdout.write(_answer(client, line))
-                    except (CommandError, ESLError) as problem:
-                        self.stderr.write(str(problem))
+                    self._answer_or_say(client, line)
 
-    @staticmethod
-    def _line(prompt: str) -> str | None:
-        """The next line without spaces around it; None at the end of the input."""
+    def _answer_or_say(self, client: Client, line: str) -> None:
+        try:
+            self.stdout.write(_answer(client, line))
+        except (CommandError, ESLError) as problem:
+            self.stderr.write(str(problem))
+        except KeyboardInterrupt:
+            if not sys.stdin.isatty():
+                raise
+            self.stderr.write(NOT_WAITED_FOR)
+
+    def _line(self, prompt: str) -> str | None:
+        """The next line without spaces around it, '' for one that Ctrl-C took back; None at the end."""
         try:
             return input(prompt).strip()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return None
+        except KeyboardInterrupt:
+            self.stdout.write("")
+            return "" if prompt else None
 
     @staticmethod
     def _prepare_the_line(client: Client) -> None:
@@ -157,7 +186,7 @@ class Command(BaseCommand):
 
         atexit.register(keep)
         readline.set_completer_delims(" \t\n")
-        readline.set_completer(completer(api_names(client)))
+        readline.set_completer(completer(api_names(client), readline.get_begidx))
         readline.parse_and_bind("tab: complete")
 
 
@@ -170,14 +199,25 @@ def api_names(client: Client) -> list[str]:
     return sorted({str(row.get("name", "")) for row in rows} - {""})
 
 
-def completer(names: list[str]) -> Callable[[str, int], str | None]:
-    """What readline asks: the nth name that begins with the text."""
+def completer(names: list[str], beginning: Callable[[], int]) -> Callable[[str, int], str | None]:
+    """What readline asks: the nth name that begins with the text, where `beginning` says that a line begins.
+    What comes behind a command is no command."""
 
     def complete(text: str, index: int) -> str | None:
+        if beginning() > 0:
+            return None
         matching = [f"{name} " for name in names if name.startswith(text)]
         return matching[index] if index < len(matching) else None
 
     return complete
+
+
+def _leave_a_closed_pipe() -> None:
+    """When nobody reads any more (`| head`), Python's last flush would be one more error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _answer(client: Client, line: str) -> str:
