@@ -172,3 +172,18 @@ def test_another_number_for_a_route_moves_its_file(site: Client, agent: Agent, p
     outcome = publisher.publish()
     assert outcome.written == ["dialplan/public/inbound_19495431334.xml"]
     assert outcome.removed == ["dialplan/public/inbound_19495431333.xml"]
+
+
+def test_an_agent_to_whom_calls_go_is_not_deleted_and_the_page_says_what_to_change(admin_client: Any) -> None:
+    make_switch()
+    agent = make_agent()
+    route = make_route(agent)
+    delete = {"action": "delete_selected", "_selected_action": [agent.pk]}
+    for page in (
+        admin_client.post(f"/agents/agent/{agent.pk}/delete/", {"post": "yes"}),
+        admin_client.post("/agents/agent/", {**delete, "post": "yes"}),
+    ):
+        said = page.content.decode()
+        assert "In use, so not deleted" in said and f'href="/routes/inboundroute/{route.pk}/change/"' in said
+        assert "would require deleting" not in said
+    assert Agent.objects.filter(pk=agent.pk).exists()
