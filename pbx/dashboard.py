@@ -12,7 +12,7 @@ from django.utils import timezone
 from agents import presence
 from agents.models import Agent
 from calls.grouping import Call
-from calls.legs import RINGING
+from calls.legs import EARLY, RINGING
 from calls.live import active_calls
 from cdr.models import ANSWERED
 from cdr.models import Call as Record
@@ -47,7 +47,7 @@ class Tiles:
 
     @property
     def ringing(self) -> int:
-        return sum(call.state == RINGING for call in self.calls or [])
+        return sum(call.state in {RINGING, EARLY} for call in self.calls or [])
 
     @property
     def longest(self) -> float | None:

@@ -463,3 +463,12 @@ def test_a_caller_without_a_name_is_shown_once(client: Client) -> None:
     page = client.get("/cdr/call/").content.decode()
     assert '<span class="pb-why">+12025550101</span>' not in page
     assert '<span class="pb-why">Ada Byron</span>' in page
+
+
+def test_a_call_that_is_told_with_early_media_rings_too(client: Client) -> None:
+    """A real switch sends most callers from outside the ringing tone itself."""
+    for event in events_of("did"):
+        Projection(SWITCH).follow([event])
+        if dashboard.tiles().calls[0].state == "early media":
+            break
+    assert "1 (1 ringing)" in tile(client.get("/"), "calls")
