@@ -210,7 +210,9 @@
         toast.removeAttribute("data-fades");
         setTimeout(() => toast.remove(), 4000);
       }
-      if (event.target.id === "pb-toasts") document.getElementById("pb-number").value = "";
+      /* A number that was refused stays, to be corrected; so does one that is typed while another button answers. */
+      const asked = event.detail.requestConfig?.elt, box = document.getElementById("pb-number");
+      if (asked?.contains(box) && !event.target.querySelector(".pb-toast")?.matches(".pb-error")) box.value = "";
     });
     const failed = (text) => {
       const toast = document.createElement("div");

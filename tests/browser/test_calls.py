@@ -115,19 +115,22 @@ def test_a_number_is_dialled_from_the_header_by_keyboard_and_why_it_fails_is_sai
     page.keyboard.press("d")
     expect(page.locator("#pb-number")).to_be_focused()
 
-    def dial(number: str) -> None:
-        page.keyboard.insert_text(number)
+    def dial(number: str, *, is_refused: bool = False) -> None:
+        page.fill("#pb-number", number)
         page.keyboard.press("Enter")
-        expect(page.locator("#pb-number")).to_have_value("")
+        if is_refused:
+            expect(toast(page)).to_have_attribute("role", "alert")
+        expect(page.locator("#pb-number")).to_have_value(number if is_refused else "")
 
-    for hostile in ("1000 &system(x)", "${system(x)}", "１０２１"):
-        dial(hostile)
+    for refused, hostile in enumerate(("1000 &system(x)", "${system(x)}", "１０２１"), start=1):
+        dial(hostile, is_refused=True)
+        expect(page.locator(".pb-toast[role=alert]")).to_have_count(refused)
         expect(toast(page)).to_contain_text("digits, * and # only")
         expect(toast(page)).to_have_attribute("role", "alert")
     assert not Dial.objects.exists()
 
     an_outbound_route(toll_class="international")
-    dial("+44 20 7946 0958")
+    dial("+44 20 7946 0958", is_refused=True)
     expect(toast(page)).to_contain_text("+442079460958: Not allowed: international.")
     expect(toast(page)).to_have_attribute("role", "alert")
     assert not Dial.objects.exists()

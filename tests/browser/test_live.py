@@ -194,3 +194,13 @@ def test_the_dashboard_shows_the_first_eight_calls_and_others_when_those_end(
     expect(row(page, "5008")).to_be_visible()
     expect(page.locator(".pb-calls tbody tr")).to_have_count(8)
     expect(page.locator("#tile-calls")).to_contain_text("9")
+
+
+def test_a_refused_number_stays_in_the_dial_box_to_be_corrected(page: Page, log_in: LogIn) -> None:
+    a_switch()
+    log_in(agent=True)
+    page.goto("/my-phone/")
+    page.fill("#pb-number", "+1949x")
+    page.press("#pb-number", "Enter")
+    expect(page.locator(".pb-toast.pb-error")).to_contain_text("+1949x")
+    expect(page.locator("#pb-number")).to_have_value("+1949x")
