@@ -245,6 +245,8 @@ class Call:
 
     async def send(self, command: Command) -> Reply:
         """Sends any command that is answered by a reply; raises `CommandFailed` when that is `-ERR`."""
+        if command.is_api:
+            raise ValueError("command: is answered by its output: use api()")
         reply = await self._ask(command)
         if reply.is_error:
             raise CommandFailed(reply.text, command.summary)

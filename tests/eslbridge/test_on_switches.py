@@ -143,6 +143,8 @@ def test_questions_and_subscriptions(watcher: Watcher, mode: str) -> None:
         with pytest.raises(CommandFailed, match="aready enabled"):
             await call.send(commands.MyEvents())
         if "full" in mode:
+            with pytest.raises(ValueError, match=r"^command: .* use api"):
+                await call.send(commands.Api("echo", "x"))
             assert await call.api("echo", "x") == "x"
             assert await call.bgapi("echo", "y") == "y"
             for ask in (call.api, call.bgapi):
