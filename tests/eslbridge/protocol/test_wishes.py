@@ -1,5 +1,6 @@
 """Whatever is wished, the commands bring a connection there, with nothing unwanted let through on the way."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,12 @@ def test_filters_come_before_events() -> None:
         "filter delete Unique-ID 1",
         "nolog",
     ]
+
+
+def test_what_is_no_list_of_names_cannot_be_wished() -> None:
+    for names, why in (("TALK", r"^subscriptions: must be a list"), ([5], r"^names: must be text")):
+        with pytest.raises(ValueError, match=why):
+            NOTHING.listening(names)
 
 
 def test_what_we_need_ourselves_passes_the_filters_and_stays_hidden() -> None:
