@@ -1,9 +1,10 @@
 """Redis, for what is live: projections of the switch that can be rebuilt at any time, and their news."""
 
 import logging
+import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 from django.conf import settings
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 NEWS = "patchbay:news"
 # A page must not hang because Redis does: it says so instead.
 _TIMEOUT_SECONDS = 2.0
+# A Redis that did not answer in that time is asked again only after this: a page with five questions would
+# wait for each, and the worker with each event.
+_PAUSE_SECONDS = 1.0
 # Nor must a form that is saved: whoever misses this news asks anyway.
 _NEWS_TIMEOUT_SECONDS = 0.1
 
@@ -28,9 +32,39 @@ class StoreIsEmpty(StoreError):
     """Redis has no projection of a connected switch: it was emptied, and will be filled again."""
 
 
+class _Store(redis.Redis):
+    """Refuses for a moment to wait once more for a Redis that did not answer."""
+
+    _silent_until = 0.0  # monotonic
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        if time.monotonic() < self._silent_until:
+            raise redis.TimeoutError("Redis did not answer a moment ago")
+        try:
+            return ask()
+        except redis.TimeoutError:
+            self._silent_until = time.monotonic() + _PAUSE_SECONDS
+            raise
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        return self.patiently(lambda: super(_Store, self).execute_command(*args, **options))
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "_Pipeline":
+        return _Pipeline(self, transaction)
+
+
+class _Pipeline(redis.client.Pipeline):
+    def __init__(self, of: _Store, transaction: bool) -> None:
+        super().__init__(of.connection_pool, of.response_callbacks, transaction, None)
+        self._of = of
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        return self._of.patiently(lambda: super(_Pipeline, self).execute(raise_on_error))
+
+
 @lru_cache(maxsize=8)
-def _client(url: str, timeout: float) -> redis.Redis:
-    return redis.Redis.from_url(
+def _client(kind: type[redis.Redis], url: str, timeout: float) -> redis.Redis:
+    return kind.from_url(
         url,
         decode_responses=True,
         socket_timeout=timeout,
@@ -43,7 +77,7 @@ def _client(url: str, timeout: float) -> redis.Redis:
 
 def store() -> redis.Redis:
     """The shared, thread-safe client; str in, str out. Its calls raise StoreError."""
-    return _client(settings.REDIS_URL, _TIMEOUT_SECONDS)
+    return _client(_Store, settings.REDIS_URL, _TIMEOUT_SECONDS)
 
 
 def known(read: Callable[[], T]) -> T | None:
@@ -62,7 +96,8 @@ def announce(*topics: str, detail: str = "") -> None:
     the topic; without it all of it may have. Without Redis they find out by asking: nothing is lost."""
     global _is_deaf  # noqa: PLW0603 - so that a day without Redis is one line in the log
     try:
-        pipeline = _client(settings.REDIS_URL, _NEWS_TIMEOUT_SECONDS).pipeline(transaction=False)
+        client = _client(redis.Redis, settings.REDIS_URL, _NEWS_TIMEOUT_SECONDS)
+        pipeline = client.pipeline(transaction=False)
         for topic in topics:
             pipeline.publish(NEWS, f"{topic} {detail}" if detail else topic)
         pipeline.execute()

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from redis.asyncio.client import PubSub
 
-from eslbridge.store import NEWS, StoreError
+from eslbridge.store import NEWS, StoreError, store
 
 log = logging.getLogger(__name__)
 
@@ -139,10 +139,15 @@ class Hub:
             pulse.cancel()
 
     async def _feel_the_pulse(self) -> None:
-        before = None
+        before = was_silent = None
+        in_thread = sync_to_async(_in_thread, thread_sensitive=False)
         while True:
+            is_silent = await in_thread(_is_silent)
+            if was_silent not in (None, is_silent):
+                self._send(RESYNC)
+            was_silent = is_silent
             try:
-                now = await sync_to_async(_in_thread, thread_sensitive=False)(self._pulse)
+                now = await in_thread(self._pulse)
             except DatabaseError as problem:
                 now = str(problem)
             if before not in (None, now):
@@ -203,6 +208,17 @@ def _add(topics: dict[str, list[str] | None], message: dict[str, bytes]) -> None
     topic, _, detail = message["data"].decode().partition(" ")
     known = topics.setdefault(topic, [])
     topics[topic] = [*known, detail] if detail and known is not None else None
+
+
+def _is_silent() -> bool:
+    """Whether Redis keeps its connections and does not answer: no news come then, and no error."""
+    try:
+        store().ping()
+    except redis.TimeoutError:
+        return True
+    except StoreError:
+        pass
+    return False
 
 
 def _in_thread(read: Callable[..., Any], *arguments: object) -> Any:

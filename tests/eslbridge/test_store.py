@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from eslbridge import store as module
 from eslbridge.store import NEWS, StoreError, announce, store
 
 
@@ -47,6 +48,33 @@ def test_a_silent_redis_does_not_hold_up_a_page_for_long(settings: Any, unanswer
     with pytest.raises(StoreError):
         store().get("key")
     assert time.monotonic() - started < 3
+
+
+def test_a_silent_redis_is_not_waited_for_again_and_again(
+    settings: Any, unanswering: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REDIS_URL = f"redis://127.0.0.1:{unanswering}/1"
+    monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 5.0)
+    with pytest.raises(StoreError, match=r"(?i)timeout"):
+        store().get("key")
+    started = time.monotonic()
+    for _ in range(10):
+        with pytest.raises(StoreError, match="a moment ago"):
+            store().get("key")
+        with pytest.raises(StoreError, match="a moment ago"):
+            store().pipeline().get("key").execute()
+    assert time.monotonic() - started < 0.3
+    monkeypatch.setattr(store(), "_silent_until", 0.0)
+    with pytest.raises(StoreError, match=r"(?i)timeout"):
+        store().pipeline().get("key").execute()
+
+
+def test_a_pipeline_gives_its_answers(redis_client: Any) -> None:
+    pipeline = store().pipeline()
+    pipeline.set("key", "value")
+    pipeline.get("key")
+    assert pipeline.execute() == [True, "value"]
 
 
 def test_a_silent_redis_does_not_hold_up_a_save(settings: Any, unanswering: int) -> None:

@@ -50,6 +50,26 @@ def test_pages_hear_that_a_worker_is_gone_which_cannot_say_so_itself(
     assert asyncio.run(heard()).count(frame("news", b"switch")) == 1
 
 
+@pytest.mark.usefixtures("redis_client")
+def test_pages_are_told_of_a_redis_that_falls_silent_and_of_its_return(
+    monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> None:
+    """Its connections stay, so that the subscription hears nothing of it."""
+    monkeypatch.setattr(stream, "PULSE_SECONDS", 0.01)
+    states = [False, False, True, True, False]
+    monkeypatch.setattr(stream, "_is_silent", lambda: states.pop(0) if len(states) > 1 else states[0])
+
+    async def heard() -> list[bytes]:
+        browser = Hub({}).watch()
+        frames = []
+        while frames.count(RESYNC) < 4:  # to begin with, Redis is heard, silent, and back
+            frames.append(await asyncio.wait_for(anext(browser), 5))
+        await browser.aclose()
+        return frames
+
+    asyncio.run(heard())
+
+
 def test_pages_are_told_once_that_redis_is_away(settings: Any, transactional_db: None) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
 
