@@ -749,6 +749,7 @@ def test_what_no_signal_told_is_found_by_comparing(
     changed, removed, gone = make_agent(1020), make_agent(1021), make_agent(1022)
     wait_until(lambda: is_in_step() and is_live(changed) and is_live(removed) and is_live(gone), "the start")
     wait_until(lambda: row().compared_at, "the comparison of the start, which finds more")
+    wait_until(is_in_step, "what that found to be published")
     Agent.objects.filter(pk=changed.pk).update(name="By SQL")
     (switch_folders / "directory/default/1021.xml").unlink()
     Agent.objects.filter(pk=gone.pk).delete()
